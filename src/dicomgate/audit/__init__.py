@@ -1,0 +1,1 @@
+"""What happened, as values: the record types and the contract of the places records go to."""

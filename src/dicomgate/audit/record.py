@@ -1,0 +1,92 @@
+"""One audited fact. Comes from the session and the gate; goes to the store and, line by line, to `dicomgate audit`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Event(StrEnum):
+    """What a record is about. docs/reference/records.md describes each; a test holds the two together."""
+
+    GATE_STARTED = "gate_started"
+    GATE_STOPPED = "gate_stopped"
+    CONFIGURATION_LOADED = "configuration_loaded"
+    CONFIGURATION_REFUSED = "configuration_refused"
+    CONNECTION_REFUSED = "connection_refused"
+    ASSOCIATION_REQUESTED = "association_requested"
+    ASSOCIATION_ADMITTED = "association_admitted"
+    ASSOCIATION_REFUSED = "association_refused"
+    ASSOCIATION_ENDED = "association_ended"
+    OPERATION = "operation"
+    OPERATION_REFUSED = "operation_refused"
+    RECORDS_LOST = "records_lost"
+
+
+class Outcome(StrEnum):
+    """How the fact ended, seen from the gate."""
+
+    SUCCESS = "success"
+    REFUSED = "refused"
+    FAILURE = "failure"
+    WOULD_REFUSE = "would_refuse"
+    """mode = "monitor": it was let through, and enforcement would have refused it."""
+
+
+NO_DETAIL: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A flat row: a field that does not apply is None. Holds no patient data and no secret.
+
+    `time` is seconds since 1970 UTC. `status` is what the other side was told: a DIMSE status as four
+    hexadecimal digits ("0124"), a rejection as result/source/reason ("1/1/3"), an abort as "abort 2/1".
+    `bytes` counts data-set bytes of an operation, or all bytes of an association in both directions.
+    `detail` holds JSON values for what only one kind of record knows; docs/reference/records.md lists them.
+    """
+
+    time: float
+    event: Event
+    outcome: Outcome
+    association: str | None = None
+    refusal_id: str | None = None
+    reason: str | None = None
+    rule: str | None = None
+    listener: str | None = None
+    address: str | None = None
+    port: int | None = None
+    calling_ae_title: str | None = None
+    called_ae_title: str | None = None
+    peer: str | None = None
+    archive: str | None = None
+    user: str | None = None
+    assurance: str | None = None
+    verb: str | None = None
+    command: str | None = None
+    message_id: int | None = None
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    move_destination: str | None = None
+    bytes: int | None = None
+    status: str | None = None
+    duration: float | None = None
+    """Seconds."""
+    detail: Mapping[str, object] = field(default=NO_DETAIL)
+
+    def as_json(self) -> dict[str, object]:
+        """The record as one JSON object: every field present, `time` in ISO 8601 UTC with milliseconds."""
+        values: dict[str, object] = {name: getattr(self, name) for name in FIELDS}
+        values["time"] = iso_time(self.time)
+        values["detail"] = dict(self.detail)
+        return values
+
+
+FIELDS: tuple[str, ...] = tuple(Record.__dataclass_fields__)
+"""The order of the columns everywhere: store, JSON lines, documentation."""
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as `2026-11-22T09:49:42.123Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

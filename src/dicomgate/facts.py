@@ -1,0 +1,56 @@
+"""What is known about a connection, an association and an operation; never what is allowed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+from dicomgate.wire.command import Command
+from dicomgate.wire.pdu import AssociateRequest
+
+Address = IPv4Address | IPv6Address
+
+
+class Side(StrEnum):
+    """PS3.8 roles: who opened the connection to the gate, and whom the gate connects to for it."""
+
+    REQUESTOR = "requestor"
+    ACCEPTOR = "acceptor"
+
+    @property
+    def other(self) -> "Side":
+        return Side.ACCEPTOR if self is Side.REQUESTOR else Side.REQUESTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection came from. `address` is the true client, also behind a PROXY header."""
+
+    listener: str
+    address: Address
+    port: int
+    proxied_by: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationFacts:
+    """One A-ASSOCIATE-RQ and where it came from. Titles are trimmed; `request` is the PDU as parsed."""
+
+    origin: Origin
+    calling_ae_title: str
+    called_ae_title: str
+    request: AssociateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFacts:
+    """One DIMSE request inside an admitted association.
+
+    `sender` is who sent it; `abstract_syntax` is that of the presentation context it came on;
+    `retrieving` is True while a C-GET of the other side is outstanding, which is what makes C-STORE
+    sub-operations legal in the opposite direction (PS3.4 C.5.3).
+    """
+
+    sender: Side
+    abstract_syntax: str
+    command: Command
+    retrieving: bool = False

@@ -1,0 +1,1 @@
+"""May they? A pure function of facts; silence refuses."""

@@ -1,0 +1,188 @@
+"""The words of the rules as frozen values: networks, AE title patterns, peers, archives, verbs.
+
+config/ makes these from the file; nothing here reads a file. Each default is the strictest one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+import re
+
+from dicomgate.facts import Address
+
+Network = IPv4Network | IPv6Network
+
+
+class Verb(StrEnum):
+    """What a DIMSE operation means (docs/reference/verbs.md)."""
+
+    ECHO = "echo"
+    STORE = "store"
+    FIND = "find"
+    WORKLIST = "worklist"
+    MOVE = "move"
+    GET = "get"
+    COMMIT = "commit"
+    MPPS = "mpps"
+    UPS = "ups"
+    PRINT = "print"
+
+
+class Assurance(IntEnum):
+    """How well we know who it is; more is greater."""
+
+    ADDRESS = 1
+    DEVICE = 2
+    USER = 3
+
+    @property
+    def word(self) -> str:
+        """The word used in the configuration and in records."""
+        return self.name.lower()
+
+
+class Mode(StrEnum):
+    ENFORCE = "enforce"
+    MONITOR = "monitor"
+
+
+class Refusals(StrEnum):
+    """How much a rejection tells: the standard's own reason, or always 1/1/1."""
+
+    PRECISE = "precise"
+    UNIFORM = "uniform"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A set of networks. Empty means nobody; `any` must have been written."""
+
+    members: tuple[Network, ...] = ()
+    any: bool = False
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Networks":
+        """From configuration texts: `any`, an address or a CIDR. ValueError names the wrong one."""
+        texts = tuple(texts)
+        return cls(tuple(ip_network(text) for text in texts if text != "any"), "any" in texts)
+
+    def __contains__(self, address: Address) -> bool:
+        return self.any or any(address in network for network in self.members)
+
+    def __bool__(self) -> bool:
+        return self.any or bool(self.members)
+
+    def __str__(self) -> str:
+        return ", ".join(["any"] * self.any + [str(network) for network in self.members]) or "nobody"
+
+
+@dataclass(frozen=True)
+class AeTitlePattern:
+    """An AE title with the wildcards `*` and `?`; case-sensitive (PS3.5 6.2: the standard never folds case)."""
+
+    text: str
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in self.text)
+        return re.compile("".join(parts), re.DOTALL)
+
+    @property
+    def is_literal(self) -> bool:
+        return "*" not in self.text and "?" not in self.text
+
+    def matches(self, title: str) -> bool:
+        return title == self.text if self.is_literal else self._regex.fullmatch(title) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where something listens: a host name or literal address, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What the rules know of a listener; its sockets are the gate's business."""
+
+    name: str
+    networks: Networks = Networks()
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An upstream the gate protects. `endpoints` are tried in order (passive failover).
+
+    `networks` and `calling_ae_titles` say from where and under which titles it may call back; config/ fills
+    them from the endpoints and `ae_title` when the file is silent. `calling_ae` replaces the client's
+    calling AE title upstream; None keeps it.
+    """
+
+    name: str
+    ae_title: str
+    endpoints: tuple[Endpoint, ...]
+    networks: Networks = Networks()
+    calling_ae_titles: tuple[str, ...] = ()
+    calling_ae: str | None = None
+    max_associations: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A known DICOM party: AE titles and networks and listener, and what it may do.
+
+    `listeners`: None means every listener. `archives`: names of the archives it may reach.
+    `move_to`: AE titles, peer names, or `self`. `endpoint`: where the archive may call it back, if at all.
+    `sop_classes` / `transfer_syntaxes`: UIDs it is limited to; None means every SOP class, and every transfer
+    syntax that is not off by default (negotiation.OFF_UNLESS_WRITTEN).
+    """
+
+    name: str
+    ae_titles: tuple[AeTitlePattern, ...] = ()
+    networks: Networks = Networks()
+    listeners: frozenset[str] | None = None
+    assurance: Assurance = Assurance.USER
+    may: frozenset[Verb] = frozenset()
+    move_to: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
+    endpoint: Endpoint | None = None
+    sop_classes: frozenset[str] | None = None
+    transfer_syntaxes: frozenset[str] | None = None
+    max_associations: int | None = None
+
+    def has_title(self, title: str) -> bool:
+        return any(pattern.matches(title) for pattern in self.ae_titles)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a verified user may do: a peer's `may` is cut down to the union of the user's roles."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    may: frozenset[Verb] = frozenset()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Everything policy.decide needs. First matching peer wins, in file order."""
+
+    listeners: tuple[Listener, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    roles: tuple[Role, ...] = ()
+    mode: Mode = Mode.ENFORCE
+    refusals: Refusals = Refusals.PRECISE
+    find_refusal_status: int = field(default=0xC000)
+    """C-FIND does not list 0124H (PS3.7 9.1.2.1.5); what a refused query is answered with."""
+
+    @cached_property
+    def archive_by_title(self) -> dict[str, Archive]:
+        return {archive.ae_title: archive for archive in self.archives}

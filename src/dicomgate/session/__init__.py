@@ -1,0 +1,1 @@
+"""The brain of one relayed association: events in, commands out, no I/O."""

@@ -47,10 +47,11 @@ class OperationFacts:
 
     `sender` is who sent it; `abstract_syntax` is that of the presentation context it came on;
     `retrieving` is True while a C-GET of the other side is outstanding, which is what makes C-STORE
-    sub-operations legal in the opposite direction (PS3.4 C.5.3).
+    sub-operations legal in the opposite direction (PS3.4 C.5.3). `calling_ae_title` is the association's.
     """
 
     sender: Side
+    calling_ae_title: str
     abstract_syntax: str
     command: Command
     retrieving: bool = False

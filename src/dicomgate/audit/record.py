@@ -73,7 +73,7 @@ class Record:
     status: str | None = None
     duration: float | None = None
     """Seconds."""
-    detail: Mapping[str, object] = field(default=NO_DETAIL)
+    detail: Mapping[str, object] = field(default_factory=lambda: NO_DETAIL)
 
     def as_json(self) -> dict[str, object]:
         """The record as one JSON object: every field present, `time` in ISO 8601 UTC with milliseconds."""

@@ -80,14 +80,19 @@ class Networks:
 
 @dataclass(frozen=True)
 class AeTitlePattern:
-    """An AE title with the wildcards `*` and `?`; case-sensitive (PS3.5 6.2: the standard never folds case)."""
+    """An AE title with the wildcards `*` and `?`; case-sensitive (PS3.5 6.2: the standard never folds case).
+
+    A wildcard stands for letters, digits, space, `_`, `-` and `.` only: archives use titles as folder names
+    and in command lines, so whatever else a title may hold has to be written out.
+    """
 
     text: str
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in self.text)
-        return re.compile("".join(parts), re.DOTALL)
+        plain = "[A-Za-z0-9 _.-]"
+        parts = (f"{plain}*" if c == "*" else plain if c == "?" else re.escape(c) for c in self.text)
+        return re.compile("".join(parts))
 
     @property
     def is_literal(self) -> bool:

@@ -1,0 +1,59 @@
+"""Load program: one association with one huge C-STORE. In: HOST PORT MAXIMUM_LENGTH BYTES; out: JSON seconds, bytes."""
+
+import json
+import socket
+import sys
+import time
+
+from bench.wire import (
+    ASSOCIATE_AC,
+    C_STORE_RQ,
+    CT_IMAGE_STORAGE,
+    DATA_SET,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    LAST,
+    P_DATA_TF,
+    RELEASE_REQUEST,
+    RELEASE_RP,
+    associate_rq,
+    data_set_opening,
+    fragment_size,
+    p_data,
+    receive_pdu,
+)
+
+BLOCK = 4 * 1024 * 1024
+"""Bytes handed to the kernel at once: large, so that the sender is never what limits the relay."""
+
+
+def store(host: str, port: int, maximum_length: int, size: int) -> dict[str, float]:
+    """Send a data set of about `size` bytes, one PDV per P-DATA-TF; wall seconds and bytes of those PDUs."""
+    fragment = bytes(range(256)) * (maximum_length // 256 + 1)
+    fragment = fragment[: fragment_size(maximum_length)]
+    count = max(2, -(-size // len(fragment)))
+    opening = data_set_opening((count * len(fragment)) & 0xFFFFFFFE)
+    first = p_data(DATA_SET, opening + fragment[len(opening) :])
+    middle = p_data(DATA_SET, fragment)
+    last = p_data(DATA_SET | LAST, fragment)
+    block = memoryview(middle * max(1, BLOCK // len(middle)))
+    with socket.create_connection((host, port), 10) as sock:
+        sock.settimeout(120)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(associate_rq(CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, maximum_length))
+        receive_pdu(sock, ASSOCIATE_AC)
+        begin = time.monotonic()
+        sock.sendall(C_STORE_RQ + first)
+        remaining = (count - 2) * len(middle)
+        while remaining:
+            sock.sendall(block[:remaining])
+            remaining -= min(remaining, len(block))
+        sock.sendall(last)
+        receive_pdu(sock, P_DATA_TF)
+        seconds = time.monotonic() - begin
+        sock.sendall(RELEASE_REQUEST)
+        receive_pdu(sock, RELEASE_RP)
+    return {"seconds": seconds, "bytes": count * len(middle)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(store(sys.argv[1], *map(int, sys.argv[2:5]))))

@@ -1,0 +1,5 @@
+"""`python -m dicomgate`."""
+
+from dicomgate.cli import main
+
+main()

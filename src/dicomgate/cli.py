@@ -1,0 +1,292 @@
+"""The command line and the composition root: one function per command, parts are put together here.
+
+Data goes to stdout, talk goes to stderr. Exit codes: 0 done, 1 the answer is no (denied, problems found),
+2 the command or the configuration is wrong, 4 a bug.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from sqlalchemy import Engine
+
+from dicomgate import __version__
+from dicomgate.audit.record import Event, Outcome, Record
+from dicomgate.config.load import Configuration, load
+from dicomgate.config.problem import ConfigurationError
+from dicomgate.demo.scenario import run_demo
+from dicomgate.explain import Question, explain_question, explain_record
+from dicomgate.gate.gate import Gate
+from dicomgate.gate.journal import Journal
+from dicomgate.policy.model import Verb
+from dicomgate.store.database import StoreError, open_store
+from dicomgate.store.reader import by_refusal_id, search
+from dicomgate.store.recorder import Recorder
+
+DENIED, WRONG, INCOMPLETE, BUG = 1, 2, 3, 4
+
+app = typer.Typer(
+    help="A DICOM-aware reverse proxy in front of an archive. It refuses by default.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+audit = typer.Typer(help="Read the audit trail.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+ConfigFile = Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration file (TOML).")]
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        sys.exit(WRONG)
+    except StoreError as error:
+        print(f"dicomgate: error: {error}", file=sys.stderr)
+        sys.exit(WRONG)
+    except BrokenPipeError:
+        # Whoever read us (head, less) has seen enough; a second complaint at exit would only confuse.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception:
+        traceback.print_exc()
+        print("dicomgate: internal error; the lines above say where", file=sys.stderr)
+        sys.exit(BUG)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every association and operation.")] = False,
+) -> None:
+    """Run the gate until SIGTERM (drains) or SIGINT; SIGHUP reloads the configuration."""
+    configuration = load(config)
+    _warn(configuration)
+    engine = open_store(configuration.state, configuration.base)
+    _raise_open_files()
+    loop = asyncio.new_event_loop()
+    journal = Journal(verbose=verbose)
+    gate: Gate | None = None
+    recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
+    gate = Gate(configuration.settings, recorder, journal, loop)
+    try:
+        opened = gate.start()
+    except OSError as error:
+        recorder.close(5)
+        journal.close()
+        _fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
+    for name, address in opened:
+        print(f"ready {name} {address}", flush=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gate.drain, loop.stop)
+    loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
+    try:
+        loop.run_forever()
+    finally:
+        lost = recorder.close(10)
+        if lost:
+            journal.say("critical", "records_lost", count=lost)
+        journal.close()
+        loop.close()
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when there are warnings.")] = False,
+) -> None:
+    """Parse and lint a configuration: FILE:KEY: error|warning: text, then a hint."""
+    try:
+        configuration = load(config)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(problem)
+        raise typer.Exit(DENIED) from None
+    for problem in configuration.warnings:
+        print(problem)
+    print(f"{config}: no errors, {len(configuration.warnings)} warnings", file=sys.stderr)
+    if strict and configuration.warnings:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def explain(
+    config: ConfigFile,
+    refusal_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A refusal ID to look up.")] = None,
+    listener: Annotated[str | None, typer.Option(help="Name of the listener.")] = None,
+    source: Annotated[str | None, typer.Option("--from", metavar="IP", help="Address of the caller.")] = None,
+    calling: Annotated[str | None, typer.Option(metavar="TITLE", help="Calling AE title.")] = None,
+    called: Annotated[str | None, typer.Option(metavar="TITLE", help="Called AE title.")] = None,
+    verb: Annotated[Verb | None, typer.Option(help="What is to be done.")] = None,
+    move_to: Annotated[str | None, typer.Option(metavar="TITLE", help="Move destination, with --verb move.")] = None,
+    user: Annotated[str | None, typer.Option(help="Verified user.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role of the user; may be repeated.")] = None,
+) -> None:
+    """Which rule decides, and why: for a question put as options, or for a refusal ID."""
+    if refusal_id is not None:
+        with _trail(config) as engine:
+            record = by_refusal_id(engine, refusal_id.strip().upper())
+        if record is None:
+            _fail(f"no record has the refusal ID {refusal_id}", "IDs have eight characters; is this the right gate?")
+        print("\n".join(explain_record(record)))
+        raise typer.Exit(DENIED)
+    if listener is None or source is None or calling is None or called is None or verb is None:
+        _fail("give a refusal ID, or --listener, --from, --calling, --called and --verb", "see dicomgate explain --help")
+    try:
+        address = ip_address(source)
+    except ValueError:
+        _fail(f"--from: expected an IP address, came {source!r}", "for instance --from 10.1.2.31")
+    question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()))
+    configuration = load(config)
+    allowed, lines = explain_question(configuration.settings.rules, question)
+    print("\n".join(lines))
+    if not allowed:
+        raise typer.Exit(DENIED)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the working directory.")] = False,
+) -> None:
+    """An embedded archive, a gate and real clients: what passes, what is refused, and why."""
+    raise typer.Exit(run_demo(keep=keep))
+
+
+@audit.command("list")
+def audit_list(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")] = None,
+) -> None:
+    """All records, oldest first."""
+    with _trail(config) as engine:
+        if limit is None:
+            _print(search(engine), as_json)
+        else:
+            _print(reversed(list(search(engine, limit=limit, newest_first=True))), as_json)
+
+
+@audit.command("search")
+def audit_search(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="Not before this time (local).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this time (local).")] = None,
+    event: Annotated[Event | None, typer.Option()] = None,
+    outcome: Annotated[Outcome | None, typer.Option()] = None,
+    refusal_id: Annotated[str | None, typer.Option()] = None,
+    association: Annotated[str | None, typer.Option()] = None,
+    calling: Annotated[str | None, typer.Option(help="Calling AE title.")] = None,
+    called: Annotated[str | None, typer.Option(help="Called AE title.")] = None,
+    address: Annotated[str | None, typer.Option()] = None,
+    peer: Annotated[str | None, typer.Option()] = None,
+    verb: Annotated[Verb | None, typer.Option()] = None,
+    limit: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """The records that match everything given, oldest first."""
+    with _trail(config) as engine:
+        found = search(
+            engine,
+            since=since.timestamp() if since else None,
+            until=until.timestamp() if until else None,
+            event=event,
+            outcome=outcome,
+            refusal_id=refusal_id,
+            association=association,
+            calling=calling,
+            called=called,
+            address=address,
+            peer=peer,
+            verb=verb,
+            limit=limit,
+        )
+        _print(found, as_json)
+
+
+def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) -> None:
+    """SIGHUP: a bad file keeps the old settings and says why."""
+    try:
+        fresh = load(config)
+        if fresh.state != running.state:
+            gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
+            return
+        for name, address in gate.reload(fresh.settings):
+            print(f"ready {name} {address}", flush=True)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            journal.say("error", "configuration_problem", text=str(problem))
+        gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
+    except OSError as error:
+        gate.refuse_reload(f"cannot listen: {error.strerror or error}")
+
+
+def _warn(configuration: Configuration) -> None:
+    for problem in configuration.warnings:
+        print(problem, file=sys.stderr)
+
+
+def _raise_open_files() -> None:
+    """Each association takes two file descriptors; the soft limit of 1024 would end at 500."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def _trail(config: Path) -> Iterator[Engine]:
+    configuration = load(config)
+    engine = open_store(configuration.state, configuration.base, read_only=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _print(records: "Iterator[Record] | reversed[Record]", as_json: bool) -> None:
+    for record in records:
+        print(json.dumps(record.as_json()) if as_json else _line(record))
+
+
+def _line(record: Record) -> str:
+    """One record for the eye: when, what, who, why."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.time))
+    who = f"{record.calling_ae_title or '-'} → {record.called_ae_title or '-'}" if record.calling_ae_title else ""
+    parts = [
+        when,
+        record.outcome.value,
+        record.event.value,
+        record.address or "",
+        who,
+        record.verb or "",
+        record.status or "",
+        record.refusal_id or "",
+        record.rule or "",
+        record.reason or "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _fail(text: str, hint: str) -> NoReturn:
+    print(f"dicomgate: error: {text}\n  hint: {hint}", file=sys.stderr)
+    raise typer.Exit(WRONG)

@@ -1,0 +1,1 @@
+"""The configuration file: TOML in; frozen settings and warnings out, or every mistake at once."""

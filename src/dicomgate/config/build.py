@@ -1,0 +1,74 @@
+"""A Document without errors in; the frozen settings that the gate runs with out."""
+
+from dataclasses import fields
+
+from dicomgate.config import schema
+from dicomgate.config.document import Document
+from dicomgate.config.units import literal
+from dicomgate.gate.settings import ConnectionLimits, GateSettings, ListenerSettings
+from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
+from dicomgate.session.limits import SessionLimits
+
+
+def build(document: Document) -> GateSettings:
+    """Every value has been judged before; nothing here can fail."""
+    gate, limits = document.gate.table, document.limits.table
+    listeners = [entry.table for entry in document.listeners]
+    archives = tuple(_archive(entry.table) for entry in document.archives)
+    names = tuple(archive.name for archive in archives)
+    return GateSettings(
+        name=gate.name,
+        listeners=tuple(
+            ListenerSettings(table.name, table.bind, Networks.of(table.proxy_protocol_from)) for table in listeners
+        ),
+        rules=Rules(
+            listeners=tuple(Listener(table.name, Networks.of(table.networks)) for table in listeners),
+            archives=archives,
+            peers=tuple(_peer(entry.table, names) for entry in document.peers),
+            roles=tuple(
+                Role(entry.table.name, tuple(entry.table.groups), frozenset(entry.table.may))
+                for entry in document.roles
+            ),
+            mode=gate.mode,
+            refusals=gate.refusals,
+            find_refusal_status=gate.find_refusal_status,
+        ),
+        session=SessionLimits(**{field.name: getattr(limits, field.name) for field in fields(SessionLimits)}),
+        connections=ConnectionLimits(**{field.name: getattr(limits, field.name) for field in fields(ConnectionLimits)}),
+        on_audit_failure=document.audit.table.on_failure.value,
+    )
+
+
+def _archive(table: schema.ArchiveTable) -> Archive:
+    if table.networks is None:
+        # Only literal addresses: what a host name means later must not decide who may pass for the archive.
+        networks = Networks.of(place.host for place in table.address if literal(place.host) is not None)
+    else:
+        networks = Networks.of(table.networks)
+    titles = [table.ae_title] if table.calling_ae_titles is None else table.calling_ae_titles
+    return Archive(
+        name=table.name,
+        ae_title=table.ae_title,
+        endpoints=tuple(table.address),
+        networks=networks,
+        calling_ae_titles=tuple(titles),
+        calling_ae=table.calling_ae,
+        max_associations=table.max_associations,
+    )
+
+
+def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
+    return Peer(
+        name=table.name,
+        ae_titles=tuple(table.ae_titles),
+        networks=Networks.of(table.networks),
+        listeners=None if table.listeners is None else frozenset(table.listeners),
+        assurance=table.assurance,
+        may=frozenset(table.may),
+        move_to=tuple(table.move_to),
+        archives=archives if table.archive is None else tuple(table.archive),
+        endpoint=table.address,
+        sop_classes=None if table.sop_classes is None else frozenset(table.sop_classes),
+        transfer_syntaxes=None if table.transfer_syntaxes is None else frozenset(table.transfer_syntaxes),
+        max_associations=table.max_associations,
+    )

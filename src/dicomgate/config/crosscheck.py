@@ -1,0 +1,204 @@
+"""Mistakes that only show when tables are read together: names, routes, addresses that meet. Document in, errors out.
+
+A check skips what is already known to be wrong (`Entry.broken`), so that one mistake gives one error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from itertools import combinations
+
+from dicomgate.config import schema
+from dicomgate.config.document import Document, Entry
+from dicomgate.config.problem import Problem, WrongValueError, closest, listed, shown
+from dicomgate.config.units import literal
+from dicomgate.config.words import ae_title
+from dicomgate.policy.model import Endpoint
+
+
+def crosscheck(document: Document) -> Iterator[Problem]:
+    """Every error that the tables make together."""
+    for check in CHECKS:
+        yield from check(document)
+
+
+def _something_to_do(document: Document) -> Iterator[Problem]:
+    for table, purpose in (("listener", "nothing could connect"), ("archive", "there is nothing to protect")):
+        if not document.counts[table]:
+            yield document.error(
+                table, f"expected at least one [[{table}]], came none", f"without a [[{table}]] {purpose}"
+            )
+
+
+def _names_once(document: Document) -> Iterator[Problem]:
+    for table, names in document.names.items():
+        for name in _repeated(names):
+            text = f"expected each name once, came {names.count(name)} tables named {shown(name)}"
+            yield document.error(f"{table}[{name}].name", text, "give each its own name; records and rules refer to it")
+
+
+def _archive_titles_once(document: Document) -> Iterator[Problem]:
+    titles = [entry.table.ae_title for entry in document.archives]
+    for title in _repeated(titles):
+        keys = [entry.key for entry in document.archives if entry.table.ae_title == title]
+        yield document.error(
+            f"{keys[1]}.ae_title",
+            f"expected each archive's AE title once, came {shown(title)} in {listed(keys)}",
+            "the called AE title decides which archive is meant; an archive with several addresses lists them",
+        )
+
+
+def _binds_once(document: Document) -> Iterator[Problem]:
+    for one, other in combinations(document.listeners, 2):
+        mine, theirs = one.table.bind, other.table.bind
+        if mine.port == theirs.port != 0 and _hosts_meet(mine, theirs):
+            yield document.error(
+                f"{other.key}.bind",
+                f"expected an address of its own, came {theirs}, which {one.key} ({mine}) already takes",
+                "give one of them another port, or the literal address of another interface",
+            )
+
+
+def _hosts_meet(one: Endpoint, other: Endpoint) -> bool:
+    mine, theirs = literal(one.host), literal(other.host)
+    if mine is None or theirs is None or mine.version != theirs.version:
+        return False
+    return mine == theirs or mine.is_unspecified or theirs.is_unspecified
+
+
+def _known_listeners(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        for name in peer.table.listeners or ():
+            yield from _known(document, f"{peer.key}.listeners", "listener", name)
+
+
+def _known_archives(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        for name in peer.table.archive or ():
+            yield from _known(document, f"{peer.key}.archive", "archive", name)
+        if not peer.written("archive") and document.counts["archive"] > 1:
+            names = document.names["archive"]
+            yield document.error(
+                f"{peer.key}.archive",
+                f"expected the name of an archive, because there is more than one ({listed(names)})",
+                "write the archives this peer may reach, for instance "
+                + (f'archive = "{names[0]}"' if names else 'archive = "main"'),
+            )
+
+
+def _known(document: Document, key: str, table: str, name: str) -> Iterator[Problem]:
+    names = document.names[table]
+    if name not in names:
+        meant = closest(name, names)
+        hint = f'did you mean "{meant}"?' if meant else f"{table}s in this file: {listed(names)}"
+        yield document.error(key, f"expected the name of {_a(table)}, came {shown(name)}", hint)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _move_destinations(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        for destination in peer.table.move_to:
+            if destination == "self" or destination in document.names["peer"]:
+                continue
+            try:
+                ae_title(destination)
+            except WrongValueError as mistake:
+                yield document.error(
+                    f"{peer.key}.move_to",
+                    f'expected an AE title, the name of a peer or "self", came {shown(destination)}',
+                    "wildcards are not possible: an archive only sends to one title it knows"
+                    if "*" in destination or "?" in destination
+                    else mistake.hint,
+                )
+
+
+def _peers_are_not_archives(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        for pattern in peer.table.ae_titles:
+            for archive in document.archives:
+                titles = [archive.table.ae_title, *(archive.table.calling_ae_titles or ())]
+                if pattern.is_literal and pattern.text in titles:
+                    yield document.error(
+                        f"{peer.key}.ae_titles",
+                        f"expected a title that no archive has, came {shown(pattern.text)}, which is {archive.key}'s",
+                        "give the peer its own AE title; a client with the archive's title could pass for the archive",
+                    )
+
+
+def _no_loops(document: Document) -> Iterator[Problem]:
+    places: list[tuple[str, Endpoint]] = [
+        (f"{archive.key}.address", place) for archive in document.archives for place in archive.table.address
+    ]
+    places += [(f"{peer.key}.address", peer.table.address) for peer in document.peers if peer.table.address]
+    for key, place in places:
+        for listener in document.listeners:
+            if _leads_to(place, listener.table.bind, document.listeners):
+                yield document.error(
+                    key,
+                    f"expected the address of another system, came {place}, where {listener.key} accepts: a loop",
+                    "write the address of the system itself, not the gate's own",
+                )
+                break
+
+
+def _leads_to(place: Endpoint, bind: Endpoint, listeners: Iterable[Entry[schema.ListenerTable]]) -> bool:
+    """Whether connecting to `place` would reach this listener, as far as the file alone can tell."""
+    bound = literal(bind.host)
+    if place.port != bind.port or bound is None:
+        return False
+    own = {listener.table.bind.host for listener in listeners}
+    for address in _addresses(place.host):
+        if address == bound:
+            return True
+        if bound.is_unspecified and bound.version == address.version and (address.is_loopback or str(address) in own):
+            return True
+    return False
+
+
+def _addresses(host: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    if host.lower() == "localhost":
+        return IPv4Address("127.0.0.1"), IPv6Address("::1")
+    address = literal(host)
+    return () if address is None else (address,)
+
+
+def _way_back(document: Document) -> Iterator[Problem]:
+    """An archive known by host names only, while a peer waits for it to call back."""
+    for archive in document.archives:
+        named = [place for place in archive.table.address if literal(place.host) is None]
+        if not named or archive.written("networks"):
+            continue
+        name = archive.table.name
+        waiting = [
+            peer.key
+            for peer in document.peers
+            if peer.table.address and (peer.table.archive is None or name in peer.table.archive)
+        ]
+        if waiting:
+            yield document.error(
+                f"{archive.key}.networks",
+                f"expected the networks it calls back from, because {waiting[0]} has an address"
+                f" and {shown(named[0].host)} is a host name",
+                'write for instance networks = ["10.1.1.20"]; a name server must not decide who is the archive',
+            )
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    return [value for value, times in Counter(values).items() if times > 1]
+
+
+CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
+    _something_to_do,
+    _names_once,
+    _archive_titles_once,
+    _binds_once,
+    _known_listeners,
+    _known_archives,
+    _move_destinations,
+    _peers_are_not_archives,
+    _no_loops,
+    _way_back,
+)

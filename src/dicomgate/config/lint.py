@@ -1,0 +1,305 @@
+"""What a configuration allows or forbids and its writer may not have meant. Parsed configuration in, warnings out."""
+
+from collections.abc import Callable, Iterator
+
+from dicomgate.config.document import Document
+from dicomgate.config.overlap import is_any, networks_overlap
+from dicomgate.config.problem import Problem, listed, shown
+from dicomgate.config.schema import Kind, OnAuditFailure
+from dicomgate.config.shadow import shadowed
+from dicomgate.config.units import literal
+from dicomgate.gate.settings import GateSettings
+from dicomgate.policy.model import Assurance, Listener, Mode, Peer, Verb
+
+NARROW = {4: 24, 6: 64}
+"""By IP version: the shortest prefix that is still one network segment."""
+
+Warnings = Iterator[Problem]
+
+
+def lint(document: Document, settings: GateSettings) -> tuple[Problem, ...]:
+    """Every warning, in the order of LINTS; `settings` are those built from `document`."""
+    return tuple(problem for check in LINTS for problem in check(document, settings))
+
+
+def _receives_only(peer: Peer) -> bool:
+    """A peer that the archive sends to and that never asks for anything itself."""
+    return peer.endpoint is not None and not peer.may
+
+
+def _listeners_of(peer: Peer, settings: GateSettings) -> list[Listener]:
+    return [found for found in settings.rules.listeners if peer.listeners is None or found.name in peer.listeners]
+
+
+def _monitor_mode(document: Document, settings: GateSettings) -> Warnings:
+    if settings.rules.mode is Mode.MONITOR:
+        yield document.warning(
+            "gate.mode",
+            "monitor: nothing that a peer rule refuses is stopped",
+            'read the records for what would be refused, then write mode = "enforce"',
+        )
+
+
+def _any_listener(document: Document, settings: GateSettings) -> Warnings:
+    for listener, bound in zip(settings.rules.listeners, settings.listeners, strict=True):
+        if is_any(listener.networks):
+            yield document.warning(
+                f"listener[{listener.name}].networks",
+                "every address may connect",
+                "list the networks that devices and users connect from",
+            )
+        if is_any(bound.proxy_protocol_from):
+            yield document.warning(
+                f"listener[{listener.name}].proxy_protocol_from",
+                "every address may claim to forward for any other address",
+                "list the addresses of the load balancers only",
+            )
+
+
+def _plaintext_in_public(document: Document, settings: GateSettings) -> Warnings:
+    for entry in document.listeners:
+        address = literal(entry.table.bind.host)
+        if address is None or entry.table.tls is not None:
+            continue
+        if address.is_unspecified:
+            text = f"plaintext on every interface of this machine ({address})"
+        elif not (address.is_private or address.is_loopback or address.is_link_local):
+            text = f"plaintext on {address}, which is not a private address"
+        else:
+            continue
+        yield document.warning(
+            f"{entry.key}.bind", text, "bind to a private address, and let traffic from outside arrive through a tunnel"
+        )
+
+
+def _unused_listener(document: Document, settings: GateSettings) -> Warnings:
+    rules = settings.rules
+    called_back = any(peer.endpoint for peer in rules.peers)
+    for listener in rules.listeners:
+        key = f"listener[{listener.name}]"
+        users = [
+            peer
+            for peer in rules.peers
+            if listener in _listeners_of(peer, settings)
+            and not _receives_only(peer)
+            and networks_overlap(listener.networks, peer.networks)
+        ]
+        if not listener.networks:
+            yield document.warning(
+                f"{key}.networks", "empty, so nobody may connect here", "list who may connect, or remove the listener"
+            )
+        elif not users and not (
+            called_back and any(networks_overlap(listener.networks, archive.networks) for archive in rules.archives)
+        ):
+            yield document.warning(
+                key,
+                "no peer can use this listener",
+                f"name it in a peer's listeners, widen its networks ({listener.networks}), or remove it",
+            )
+
+
+def _archive_callers(document: Document, settings: GateSettings) -> Warnings:
+    for entry, archive in zip(document.archives, settings.rules.archives, strict=True):
+        if is_any(archive.networks):
+            yield document.warning(
+                f"{entry.key}.networks", "every address may pass for the archive", "list the archive's own addresses"
+            )
+        named = [place.host for place in archive.endpoints if literal(place.host) is None]
+        if named and not entry.written("networks"):
+            yield document.warning(
+                f"{entry.key}.networks",
+                f"not written, and {shown(named[0])} is a host name: a call back from there is refused",
+                'write networks = ["ADDRESS"] if it may call back, or networks = [] to say that it never does',
+            )
+
+
+def _no_peers(document: Document, settings: GateSettings) -> Warnings:
+    if not settings.rules.peers:
+        yield document.warning(
+            "peer", "there is no [[peer]], so everybody is refused", "add a [[peer]] for each device"
+        )
+
+
+def _any_peer(document: Document, settings: GateSettings) -> Warnings:
+    for peer in settings.rules.peers:
+        if is_any(peer.networks):
+            yield document.warning(
+                f"peer[{peer.name}].networks",
+                "every address is accepted for this peer",
+                "list the addresses or networks it calls from",
+            )
+
+
+def _weak_assurance(document: Document, settings: GateSettings) -> Warnings:
+    for entry, peer in zip(document.peers, settings.rules.peers, strict=True):
+        key = f"{entry.key}.assurance"
+        if _receives_only(peer):
+            continue
+        if peer.assurance is Assurance.ADDRESS:
+            text, hint = _address_only(peer)
+            yield document.warning(key, text, hint)
+        if not entry.written("assurance"):
+            yield document.warning(
+                key,
+                'not written, so it is "user": a verified user is required',
+                'write assurance = "user", or "address" if an AE title from its networks is proof enough',
+            )
+        if peer.assurance is Assurance.USER and not document.verifiers:
+            yield document.warning(
+                key,
+                'nobody can be verified, because there is no [[verifier]]: assurance "user" then refuses everybody',
+                'write assurance = "address" and narrow networks for a device that must work now',
+            )
+
+
+def _address_only(peer: Peer) -> tuple[str, str]:
+    wide = [network for network in peer.networks.members if network.prefixlen < NARROW[network.version]]
+    if is_any(peer.networks):
+        return (
+            "the AE title is the only proof, from every address: whoever guesses the title gets in",
+            "list the addresses it calls from; a title is a name, not a password",
+        )
+    if wide:
+        return (
+            f"an AE title from somewhere in {listed(map(str, wide))} is the only proof: any machine there can claim it",
+            "list single addresses, or at least networks no wider than /24 (IPv4) or /64 (IPv6)",
+        )
+    return (
+        "AE title and network address are the only proof, and both can be forged from inside its network segment",
+        "list single addresses, keep the device in a segment of its own, and allow only the verbs it needs",
+    )
+
+
+def _matches_nobody(document: Document, settings: GateSettings) -> Warnings:
+    for entry, peer in zip(document.peers, settings.rules.peers, strict=True):
+        if not peer.ae_titles:
+            yield document.warning(
+                f"{entry.key}.ae_titles",
+                "empty, so this peer matches nobody",
+                "list the AE titles the device calls itself",
+            )
+        if _receives_only(peer):
+            continue
+        listeners = _listeners_of(peer, settings)
+        if not peer.networks:
+            yield document.warning(
+                f"{entry.key}.networks",
+                "empty, so this peer matches nobody",
+                "list the addresses the device calls from",
+            )
+        elif not listeners:
+            yield document.warning(
+                f"{entry.key}.listeners",
+                "empty, so this peer matches nobody",
+                "name a listener, or remove the line for all",
+            )
+        elif not any(networks_overlap(listener.networks, peer.networks) for listener in listeners):
+            yield document.warning(
+                f"{entry.key}.networks",
+                f"outside the networks of {listed(f'listener[{found.name}]' for found in listeners)},"
+                " so this peer matches nobody",
+                "add its networks to the listener, or name another listener",
+            )
+        for key, values in (
+            ("may", peer.may),
+            ("archive", peer.archives),
+            ("sop_classes", peer.sop_classes),
+            ("transfer_syntaxes", peer.transfer_syntaxes),
+        ):
+            if values is not None and not values:
+                yield document.warning(
+                    f"{entry.key}.{key}",
+                    "empty, so everything this peer asks for is refused",
+                    f"list what belongs in {key}",
+                )
+
+
+def _move_destinations(document: Document, settings: GateSettings) -> Warnings:
+    names = {"self", *(peer.name for peer in settings.rules.peers)}
+    patterns = [pattern for peer in settings.rules.peers for pattern in peer.ae_titles]
+    literals = {pattern.text for pattern in patterns if pattern.is_literal}
+    wildcards = [pattern for pattern in patterns if not pattern.is_literal]
+    for peer in settings.rules.peers:
+        key = f"peer[{peer.name}].move_to"
+        if Verb.MOVE in peer.may and not peer.move_to:
+            yield document.warning(
+                key, "empty, so every move of this peer is refused", 'list AE titles, peer names or "self"'
+            )
+        if peer.move_to and Verb.MOVE not in peer.may:
+            yield document.warning(
+                key, "has no effect, because this peer may not move", 'add "move" to may, or remove it'
+            )
+        for destination in peer.move_to:
+            known = destination in names or destination in literals
+            if not known and not any(pattern.matches(destination) for pattern in wildcards):
+                yield document.warning(
+                    key,
+                    f"no peer is named or titled {shown(destination)}, so the gate cannot judge where data goes",
+                    "correct the title, or add a [[peer]] for it; otherwise only the archive knows what it stands for",
+                )
+
+
+def _roles(document: Document, settings: GateSettings) -> Warnings:
+    local = any(entry.table.kind is Kind.LOCAL for entry in document.verifiers)
+    for entry in document.roles:
+        if not document.verifiers:
+            yield document.warning(
+                entry.key,
+                "nobody can get this role, because there is no [[verifier]]",
+                "remove it until users can be verified",
+            )
+        elif not entry.table.groups and not local:
+            yield document.warning(
+                f"{entry.key}.groups",
+                "nobody can get this role: no group has it",
+                "list the directory groups that have it",
+            )
+        if not entry.table.may:
+            yield document.warning(
+                f"{entry.key}.may", "empty, so this role allows nothing", "list verbs, or remove the role"
+            )
+
+
+def _limits(document: Document, settings: GateSettings) -> Warnings:
+    limits = settings.session
+    if limits.first_byte > limits.associate_deadline:
+        yield document.warning(
+            "limits.first_byte",
+            f"{limits.first_byte:g} s never applies, because associate_deadline is {limits.associate_deadline:g} s",
+            "make first_byte shorter than associate_deadline",
+        )
+
+
+def _audit(document: Document, settings: GateSettings) -> Warnings:
+    if document.audit.table.on_failure is OnAuditFailure.CONTINUE:
+        yield document.warning(
+            "audit.on_failure",
+            "continue: while records cannot be kept, associations pass without one",
+            'write on_failure = "refuse" if every access must leave a record',
+        )
+
+
+def _metrics(document: Document, settings: GateSettings) -> Warnings:
+    if document.metrics is not None:
+        yield document.warning(
+            "metrics", "not served by this version", "remove the table, or leave it for a later version"
+        )
+
+
+LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
+    _monitor_mode,
+    _any_listener,
+    _plaintext_in_public,
+    _unused_listener,
+    _archive_callers,
+    _no_peers,
+    _any_peer,
+    _weak_assurance,
+    shadowed,
+    _matches_nobody,
+    _move_destinations,
+    _roles,
+    _limits,
+    _audit,
+    _metrics,
+)

@@ -1,0 +1,104 @@
+"""A path in; a Configuration out, or a ConfigurationError that holds everything wrong with the file at once."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicomgate.config.build import build
+from dicomgate.config.crosscheck import crosscheck
+from dicomgate.config.document import read_document
+from dicomgate.config.lint import lint
+from dicomgate.config.problem import ConfigurationError, Problem, Severity
+from dicomgate.config.unsupported import unsupported
+from dicomgate.gate.settings import GateSettings
+
+LARGEST_FILE = 8 * 1024**2
+"""Bytes. Thousands of peers fit; a device file or a disk image named by mistake does not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All that the file says. Two that compare equal make the same gate.
+
+    `state` is a database URL as written; a path in it is relative to `base`, the directory of the file.
+    """
+
+    settings: GateSettings
+    state: str
+    base: Path
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(path: Path) -> Configuration:
+    """Read, judge and build. ConfigurationError names the file as it was given."""
+    # Not resolved: a file that is a link (as in a container's mounted volume) is moved by its link, not its target.
+    return interpret(_parse(_read(path), str(path)), str(path), path.absolute().parent)
+
+
+def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuration:
+    """Judge and build TOML values; `file` is the name to show."""
+    document, errors = read_document(data, file)
+    errors += crosscheck(document)
+    unavailable = tuple(unsupported(document))
+    if errors:
+        raise ConfigurationError((*errors, *unavailable))
+    settings = build(document)
+    warnings = lint(document, settings)
+    if unavailable:
+        raise ConfigurationError((*unavailable, *warnings))
+    return Configuration(settings, document.gate.table.state, base, warnings)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise _unusable(path, "expected a file, but there is none", "check the path given with -c") from None
+    except IsADirectoryError:
+        raise _unusable(
+            path, "expected a file, came a directory", "name the file in it, for instance gate.toml"
+        ) from None
+    except PermissionError:
+        raise _unusable(
+            path, "expected a readable file, but reading it is not permitted", "let the user that runs the gate read it"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "the path is not valid"
+        raise _unusable(path, f"expected a readable file: {reason}", "check the path given with -c") from None
+    if len(content) > LARGEST_FILE:
+        raise _unusable(path, f"expected at most {LARGEST_FILE} bytes, came more", "check that this is the right file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _unusable(
+            path, "expected UTF-8 text, came other bytes", "save the file as UTF-8 in the editor", f"line {line}"
+        ) from None
+
+
+def _parse(text: str, file: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = _syntax(str(error), text)
+        hint = "strings need quotes, arrays brackets, and each key stands once in its table"
+        raise ConfigurationError([Problem(file, f"line {line}", Severity.ERROR, message, hint)]) from None
+    except (ValueError, RecursionError):
+        # What the parser lets through from int() and from its own stack.
+        hint = "look for a number of thousands of digits or for hundreds of nested brackets"
+        raise ConfigurationError([Problem(file, "", Severity.ERROR, "expected TOML of sane size", hint)]) from None
+
+
+def _syntax(message: str, text: str) -> tuple[str, int]:
+    """The parser's message without its place, and the line."""
+    if found := re.search(r" \(at line ([0-9]+), column [0-9]+\)$", message):
+        return f"not valid TOML: {message[: found.start()]}", int(found[1])
+    return f"not valid TOML: {message.removesuffix(' (at end of document)')}", text.count("\n") + 1
+
+
+def _unusable(path: Path, text: str, hint: str, key: str = "") -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), key, Severity.ERROR, text, hint)])

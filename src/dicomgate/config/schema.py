@@ -1,0 +1,388 @@
+"""The tables of the configuration file as pydantic models: plain TOML values in, typed values out.
+
+Every field's description is its documentation and the hint of its type errors. A default is the strictest value.
+What the tables say together is judged in crosscheck.py; what this version cannot do yet stands in unsupported.py.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from dicomgate.config import units, words
+from dicomgate.config.problem import WrongValueError, shown
+from dicomgate.gate.settings import ConnectionLimits
+from dicomgate.policy.model import AeTitlePattern, Assurance, Endpoint, Mode, Refusals, Verb
+from dicomgate.session.limits import SessionLimits
+
+KiB, MiB = 1024, 1024**2
+DAY = 86400.0
+LARGEST_COUNT = 1_000_000
+
+
+class Kind(StrEnum):
+    """What a `[[verifier]]` asks."""
+
+    LOCAL = "local"
+    LDAP = "ldap"
+    OIDC = "oidc"
+    KERBEROS = "kerberos"
+    SAML = "saml"
+
+
+class SinkKind(StrEnum):
+    """Where a `[[sink]]` sends records."""
+
+    SYSLOG = "syslog"
+    FHIR = "fhir"
+    JSONL = "jsonl"
+    ALERT = "alert"
+
+
+class UpstreamIdentity(StrEnum):
+    """What becomes of a user's identity on the way to the archive."""
+
+    STRIP = "strip"
+    PASS = "pass"  # noqa: S105 - a word of the file, not a secret
+    MINT = "mint"
+    MAP = "map"
+
+
+class OnAuditFailure(StrEnum):
+    REFUSE = "refuse"
+    CONTINUE = "continue"
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_COUNT:
+        raise WrongValueError(
+            f"expected a whole number from 1 to {LARGEST_COUNT}, came {shown(value)}", "write a number without quotes"
+        )
+    return value
+
+
+def _size(smallest: int, largest: int) -> Callable[[object], int]:
+    def within(value: object) -> int:
+        found = units.size(value)
+        if not smallest <= found <= largest:
+            raise WrongValueError(
+                f"expected a size from {smallest // KiB} KiB to {largest // KiB} KiB, came {shown(value)}",
+                "choose a size within these bounds",
+            )
+        return found
+
+    return within
+
+
+def _seconds(longest: float) -> Callable[[object], float]:
+    def within(value: object) -> float:
+        found = units.seconds(value)
+        if not 0 < found <= longest:
+            raise WrongValueError(
+                f"expected a time above 0 s and up to {longest:.0f} s, came {shown(value)}",
+                "choose a time within these bounds; no deadline can be switched off",
+            )
+        return found
+
+    return within
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _state(value: object) -> str:
+    # The value may hold a password, so no message repeats it.
+    hint = 'write "sqlite:///state/gate.db", a file relative to this one, or "sqlite:////…" for an absolute path'
+    if not isinstance(value, str):
+        raise WrongValueError(f"expected a database URL, came {shown(value)}", hint)
+    if value.startswith("postgresql://"):
+        return value
+    path = value.removeprefix("sqlite:///")
+    if path == value:
+        raise WrongValueError("expected a database URL that begins with sqlite:/// or postgresql://", hint)
+    if not path or path.endswith("/") or path.startswith(":memory:") or not path.isprintable() or "?" in path:
+        raise WrongValueError("expected the path of a file after sqlite:///, without options", hint)
+    return value
+
+
+def _shared(value: object) -> str:
+    if not isinstance(value, str) or not value.startswith("valkey://"):
+        raise WrongValueError(
+            "expected a URL that begins with valkey://", 'write for instance "valkey://10.1.1.40:6379"'
+        )
+    return value
+
+
+def _file_path(value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise WrongValueError(
+            "expected the path of a file, came an empty one", "relative paths are relative to this file"
+        )
+    return value
+
+
+_ASSURANCES = {assurance.word: assurance for assurance in Assurance}
+
+Name = Annotated[str, PlainValidator(words.name)]
+Title = Annotated[str, PlainValidator(words.ae_title)]
+NetworkTexts = list[Annotated[str, PlainValidator(words.network)]]
+Verbs = list[Annotated[Verb, PlainValidator(words.one_of({verb.value: verb for verb in Verb}))]]
+Place = Annotated[Endpoint, PlainValidator(units.endpoint)]
+Count = Annotated[int, PlainValidator(_count)]
+Seconds = Annotated[float, PlainValidator(_seconds(DAY))]
+FilePath = Annotated[str, AfterValidator(_file_path)]
+
+
+class Table(BaseModel):
+    """What all tables share: unknown keys are mistakes, and no value is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GateTable(Table):
+    """`[gate]`: the gate as a whole."""
+
+    name: Name = Field("dicomgate", description="Name of this gate in its records and log lines.")
+    state: Annotated[str, PlainValidator(_state)] = Field(
+        "sqlite:///state/gate.db",
+        description="Where records and durable state are kept: sqlite:///FILE (relative to this file) or postgresql://….",
+    )
+    shared: Annotated[str, PlainValidator(_shared)] | None = Field(
+        None, description="valkey://… for counters and bans that many gates share."
+    )
+    mode: Annotated[Mode, PlainValidator(words.one_of({mode.value: mode for mode in Mode}))] = Field(
+        Mode.ENFORCE,
+        description="enforce, or monitor: judge and record, but let pass what a peer rule would refuse.",
+    )
+    refusals: Annotated[Refusals, PlainValidator(words.one_of({word.value: word for word in Refusals}))] = Field(
+        Refusals.PRECISE, description="precise: a rejection gives the standard's reason; uniform: always 1/1/1."
+    )
+    find_refusal_status: Annotated[int, PlainValidator(words.failure_status)] = Field(
+        0xC000,
+        description="DIMSE status that answers a refused C-FIND: a failure of the classes 0xAxxx, 0xCxxx or 0x01xx.",
+    )
+
+
+class ListenerTls(Table):
+    """`tls` of a `[[listener]]`."""
+
+    certificate: FilePath = Field(description="File with the gate's certificate chain (PEM).")
+    key: FilePath = Field(description="File with its private key (PEM).")
+    client_ca: FilePath | None = Field(
+        None, description="File with the authorities that vouch for client certificates."
+    )
+    profile: Literal["bcp195"] = Field("bcp195", description='TLS profile; "bcp195" is the one there is.')
+
+
+class ClientTls(Table):
+    """`tls` of an `[[archive]]` or a `[[sink]]`."""
+
+    ca: FilePath = Field(description="File with the authorities that vouch for the other side (PEM).")
+    certificate: FilePath | None = Field(None, description="File with the gate's own certificate chain (PEM).")
+    key: FilePath | None = Field(None, description="File with its private key (PEM).")
+
+
+class ListenerTable(Table):
+    """`[[listener]]`: an address the gate accepts on."""
+
+    name: Name = Field(description="Name of the listener; peers refer to it.")
+    bind: Annotated[Endpoint, PlainValidator(units.bind)] = Field(
+        description='Literal address and port to accept on, for instance "10.1.1.5:104"; port 0 takes any free port.'
+    )
+    networks: NetworkTexts = Field(
+        [], description='Array of networks that may connect at all: addresses, CIDRs or "any". Empty: nobody.'
+    )
+    tls: ListenerTls | None = Field(None, description="Table: certificate, key, client_ca, profile. Absent: plaintext.")
+    proxy_protocol_from: NetworkTexts = Field(
+        [], description="Array of networks of the load balancers that must send a PROXY protocol header. Empty: none."
+    )
+
+
+class ArchiveTable(Table):
+    """`[[archive]]`: an upstream the gate protects."""
+
+    name: Name = Field(description="Name of the archive; peers refer to it.")
+    ae_title: Title = Field(description="AE title of the archive; clients call it, and that routes them to it.")
+    address: Annotated[list[Place], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
+        description="HOST:PORT of the archive, or an array of them that are tried in this order."
+    )
+    networks: NetworkTexts | None = Field(
+        None,
+        description="Array of networks it may call back from. Absent: the literal addresses in `address`. Empty: none.",
+    )
+    calling_ae_titles: list[Title] | None = Field(
+        None, description="Array of AE titles it may call back under. Absent: its `ae_title`."
+    )
+    calling_ae: Annotated[str | None, PlainValidator(words.calling_ae)] = Field(
+        None, description='"keep" (default) shows the archive the client\'s own AE title; any other title replaces it.'
+    )
+    identity: Annotated[
+        UpstreamIdentity, PlainValidator(words.one_of({word.value: word for word in UpstreamIdentity}))
+    ] = Field(UpstreamIdentity.STRIP, description="What the archive learns of the user: strip, pass, mint or map.")
+    tls: ClientTls | None = Field(None, description="Table: ca, certificate, key. Absent: plaintext.")
+    max_associations: Count = Field(100, description="Most associations open to this archive at the same time.")
+
+
+class PeerTable(Table):
+    """`[[peer]]`: a known DICOM party and what it may do. The first peer that matches wins, in file order."""
+
+    name: Name = Field(description="Name of the peer in rules and records.")
+    ae_titles: list[Annotated[AeTitlePattern, PlainValidator(words.ae_title_pattern)]] = Field(
+        [], description="Array of AE titles it calls itself; * and ? are wildcards. Empty: matches nobody."
+    )
+    networks: NetworkTexts = Field(
+        [], description='Array of networks it calls from: addresses, CIDRs or "any". Empty: matches nobody.'
+    )
+    listeners: list[Name] | None = Field(
+        None, description="Array of names of the listeners it may use. Absent: every listener. Empty: none."
+    )
+    assurance: Annotated[Assurance, PlainValidator(words.one_of(_ASSURANCES))] = Field(
+        Assurance.USER,
+        description="Proof that is required: user (default), device, or address (AE title and network only).",
+    )
+    certificates: list[str] | None = Field(
+        None, description='Array of what proves the device, with assurance = "device": dns:…, sha256:… or spki:….'
+    )
+    may: Verbs = Field(
+        [],
+        description=f"Array of verbs it may use: {', '.join(Verb)}. Empty: nothing.",
+    )
+    move_to: list[str] = Field(
+        [], description='Array of destinations for its C-MOVE: AE titles, peer names or "self". Empty: none.'
+    )
+    archive: Annotated[list[Name], BeforeValidator(_one_or_many)] | None = Field(
+        None, description="Name of the archive it may reach, or an array of names. Absent: the only archive."
+    )
+    address: Place | None = Field(None, description="HOST:PORT where it listens, if the archive may call it back.")
+    sop_classes: list[Annotated[str, PlainValidator(words.sop_class)]] | None = Field(
+        None,
+        description="Array of SOP classes (UIDs or keywords such as CTImageStorage) it is limited to. Absent: all.",
+    )
+    transfer_syntaxes: list[Annotated[str, PlainValidator(words.transfer_syntax)]] | None = Field(
+        None,
+        description="Array of transfer syntaxes (UIDs or keywords such as JPEG2000Lossless) it is limited to. "
+        "Absent: all that are not off by default.",
+    )
+    max_associations: Count | None = Field(
+        None, description="Most associations of this peer at the same time. Absent: limits.associations_per_peer."
+    )
+
+
+class RoleTable(Table):
+    """`[[role]]`: what a verified user may do; cuts down what the peer may do."""
+
+    name: Name = Field(description="Name of the role.")
+    groups: list[str] = Field([], description="Array of directory groups whose members have this role.")
+    may: Verbs = Field([], description=f"Array of verbs it allows: {', '.join(Verb)}. Empty: nothing.")
+
+
+class VerifierTable(Table):
+    """`[[verifier]]`: who can vouch for a user."""
+
+    name: Name = Field(description="Name of the verifier.")
+    kind: Annotated[Kind, PlainValidator(words.one_of({kind.value: kind for kind in Kind}))] = Field(
+        description="local, ldap, oidc, kerberos or saml."
+    )
+    issuer: str | None = Field(None, description="URL of the OpenID Connect issuer.")
+    audience: str | None = Field(None, description="Audience that a token must name.")
+    ca: FilePath | None = Field(None, description="File with the authorities that vouch for the verifier's server.")
+
+
+class SinkTable(Table):
+    """`[[sink]]`: where records go beside the store."""
+
+    name: Name = Field(description="Name of the sink.")
+    kind: Annotated[SinkKind, PlainValidator(words.one_of({kind.value: kind for kind in SinkKind}))] = Field(
+        description="syslog, fhir, jsonl or alert."
+    )
+    address: str | None = Field(None, description="Where it sends to.")
+    tls: ClientTls | None = Field(None, description="Table: ca, certificate, key. Absent: plaintext.")
+
+
+_SESSION, _CONNECTION = SessionLimits(), ConnectionLimits()
+
+
+class LimitsTable(Table):
+    """`[limits]`: sizes as bytes or "1 MiB", times as seconds or "15 s"."""
+
+    associate_pdu: Annotated[int, PlainValidator(_size(4 * KiB, 16 * MiB))] = Field(
+        _SESSION.associate_pdu, description="Longest A-ASSOCIATE PDU, either direction."
+    )
+    pdu: Annotated[int, PlainValidator(_size(4 * KiB, 64 * MiB))] = Field(
+        _SESSION.pdu, description="Longest P-DATA PDU that two parties may agree on."
+    )
+    command_set: Annotated[int, PlainValidator(_size(1 * KiB, 1 * MiB))] = Field(
+        _SESSION.command_set, description="Longest DIMSE command set, all fragments together."
+    )
+    outstanding_operations: Count = Field(
+        _SESSION.outstanding_operations, description="Requests without a final response, per direction."
+    )
+    first_byte: Seconds = Field(_SESSION.first_byte, description="From accept to the first byte.")
+    associate_deadline: Seconds = Field(
+        _SESSION.associate_deadline, description="From accept to the whole A-ASSOCIATE-RQ."
+    )
+    archive_connect: Seconds = Field(_SESSION.archive_connect, description="TCP connect to one address of an archive.")
+    archive_answer: Seconds = Field(
+        _SESSION.archive_answer, description="From the gate's A-ASSOCIATE-RQ to the archive's answer."
+    )
+    idle: Seconds = Field(_SESSION.idle, description="No operation outstanding and no byte in either direction.")
+    no_progress: Seconds = Field(
+        _SESSION.no_progress, description="An operation outstanding, and no byte in either direction."
+    )
+    write_stall: Seconds = Field(_SESSION.write_stall, description="Bytes wait for one party and it takes none.")
+    absolute: Annotated[float, PlainValidator(_seconds(30 * DAY))] = Field(
+        _SESSION.absolute, description="Longest life of an association, whatever it does."
+    )
+    close: Seconds = Field(_SESSION.close, description="Wait for the other side to close the connection (ARTIM).")
+    associations: Count = Field(_CONNECTION.associations, description="Most associations, all peers together.")
+    associations_per_peer: Count = Field(
+        _CONNECTION.associations_per_peer, description="Most associations of one peer."
+    )
+    associations_per_address: Count = Field(
+        _CONNECTION.associations_per_address, description="Most associations from one address."
+    )
+    half_open: Count = Field(
+        _CONNECTION.half_open, description="Most connections without a whole A-ASSOCIATE-RQ, all addresses together."
+    )
+    half_open_per_address: Count = Field(_CONNECTION.half_open_per_address, description="The same, from one address.")
+    drain: Seconds = Field(
+        _CONNECTION.drain, description="What running associations get after SIGTERM before they are aborted."
+    )
+
+
+class AuditTable(Table):
+    """`[audit]`: the records."""
+
+    on_failure: Annotated[OnAuditFailure, PlainValidator(words.one_of({w.value: w for w in OnAuditFailure}))] = Field(
+        OnAuditFailure.REFUSE,
+        description="While records cannot be kept: refuse associations, or continue without a record.",
+    )
+
+
+class MetricsTable(Table):
+    """`[metrics]`: numbers for monitoring systems."""
+
+    bind: Annotated[Endpoint, PlainValidator(units.bind)] | None = Field(
+        None, description='Literal address and port to serve metrics on, for instance "127.0.0.1:9108".'
+    )
+
+
+TABLES: dict[str, type[Table]] = {
+    "gate": GateTable,
+    "limits": LimitsTable,
+    "audit": AuditTable,
+    "metrics": MetricsTable,
+}
+"""Tables that stand at most once, `[gate]`."""
+
+ARRAYS: dict[str, type[Table]] = {
+    "listener": ListenerTable,
+    "archive": ArchiveTable,
+    "peer": PeerTable,
+    "role": RoleTable,
+    "verifier": VerifierTable,
+    "sink": SinkTable,
+}
+"""Tables that stand any number of times, `[[peer]]`; each has a name."""

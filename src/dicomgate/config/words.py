@@ -1,0 +1,173 @@
+"""Words of the file that have a fixed spelling: names, AE titles, networks, UIDs, status codes."""
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import IPv6Network, ip_interface, ip_network
+from typing import TypeVar
+
+from pydicom.uid import UID_dictionary
+
+from dicomgate.config.problem import WrongValueError, closest, listed, shown
+from dicomgate.policy.model import AeTitlePattern
+from dicomgate.wire.codes import status_class
+from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
+
+E = TypeVar("E", bound=Enum)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
+_UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
+
+
+def is_name(value: object) -> bool:
+    """Whether this may name a table of the file."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def name(value: object) -> str:
+    """The name of a listener, archive, peer, …: it appears in records and log lines."""
+    if not isinstance(value, str) or not is_name(value):
+        raise WrongValueError(
+            f"expected a name, came {shown(value)}",
+            "use 1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or a digit",
+        )
+    return value
+
+
+def ae_title(value: object) -> str:
+    """One AE title (PS3.5 table 6.2-1: at most 16 characters, no backslash, no control characters)."""
+    title = _title(value)
+    if "*" in title or "?" in title:
+        raise WrongValueError(
+            f"expected one AE title, came {shown(value)}",
+            "the wildcards * and ? are allowed in the ae_titles of a peer only",
+        )
+    return title
+
+
+def ae_title_pattern(value: object) -> AeTitlePattern:
+    """One AE title that may hold the wildcards `*` and `?`."""
+    title = _title(value)
+    if "**" in title:
+        # Means the same as one, but each more makes a comparison with a stranger's title slower.
+        raise WrongValueError(f"expected no ** in an AE title, came {shown(value)}", "write one * only")
+    return AeTitlePattern(title)
+
+
+def calling_ae(value: object) -> str | None:
+    """`keep` (None) or the AE title that replaces the client's."""
+    return None if value == "keep" else ae_title(value)
+
+
+def _title(value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongValueError(f"expected an AE title, came {shown(value)}", 'write it in quotes, for instance "CT1"')
+    if not value.strip(" "):
+        raise WrongValueError(
+            f"expected an AE title, came {shown(value)}", "write 1 to 16 characters; an empty title names nobody"
+        )
+    if value != value.strip(" "):
+        raise WrongValueError(
+            f"expected an AE title without spaces around it, came {shown(value)}",
+            f"write {shown(value.strip(' '))}; titles are compared after trimming",
+        )
+    if len(value) > AE_TITLE_LENGTH:
+        raise WrongValueError(
+            f"expected at most 16 characters, came {len(value)}: {shown(value)}",
+            "AE titles end at 16 characters (PS3.5 6.2)",
+        )
+    if not is_valid_ae_title(value):
+        raise WrongValueError(
+            f"expected printable ASCII characters without backslash, came {shown(value)}",
+            "write the title exactly as the device sends it; accents and umlauts cannot be sent",
+        )
+    return value
+
+
+def network(value: object) -> str:
+    """`any`, an address or a CIDR, as Networks.of reads it."""
+    if not isinstance(value, str):
+        raise WrongValueError(
+            f"expected a network, came {shown(value)}", 'write it in quotes, for instance "10.1.2.0/24"'
+        )
+    if value == "any":
+        return value
+    try:
+        found = ip_network(value)
+    except ValueError:
+        raise WrongValueError(
+            f'expected an address, a CIDR or "any", came {shown(value)}', _network_hint(value)
+        ) from None
+    if isinstance(found, IPv6Network) and found.network_address.ipv4_mapped is not None and found.prefixlen >= 96:
+        raise WrongValueError(
+            f"expected an IPv4 network, came its IPv6-mapped form {shown(value)}",
+            f'write "{found.network_address.ipv4_mapped}/{found.prefixlen - 96}"',
+        )
+    return value
+
+
+def _network_hint(value: str) -> str:
+    try:
+        meant = ip_interface(value)
+        return f'host bits are set: write "{meant.network}" for the network, or "{meant.ip}" for the one address'
+    except ValueError:
+        pass
+    if value.lower() in {"any", "all", "*"}:
+        return 'write "any" for everybody'
+    if re.search(r"[A-Za-z]", value) and ":" not in value:
+        return "host names are not allowed here: a name server must not decide who gets in"
+    return 'write for instance "10.1.2.31", "10.1.2.0/24" or "2001:db8:1::/64"'
+
+
+def sop_class(value: object) -> str:
+    """The UID of a SOP class, from the UID or from its keyword (`CTImageStorage`)."""
+    return _uid(value, "a SOP class", ("SOP Class", "Meta SOP Class"), "CTImageStorage")
+
+
+def transfer_syntax(value: object) -> str:
+    """The UID of a transfer syntax, from the UID or from its keyword (`JPEG2000Lossless`)."""
+    return _uid(value, "a transfer syntax", ("Transfer Syntax",), "JPEG2000Lossless")
+
+
+def _uid(value: object, what: str, kinds: tuple[str, ...], example: str) -> str:
+    expected = f"expected {what} (UID or keyword), came {shown(value)}"
+    hint = f'write a UID or the DICOM dictionary\'s keyword, for instance "{example}"'
+    if not isinstance(value, str):
+        raise WrongValueError(expected, hint)
+    uid = _UID_OF_KEYWORD.get(value, value)
+    kind = _KIND_OF_UID.get(uid)
+    if kind in kinds:
+        return uid
+    if kind is not None:
+        raise WrongValueError(expected, f"the dictionary lists {shown(value)} as: {kind}")
+    if is_valid_uid(uid):
+        return uid
+    meant = closest(value, (word for word, found in _UID_OF_KEYWORD.items() if _KIND_OF_UID[found] in kinds))
+    raise WrongValueError(expected, f'did you mean "{meant}"?' if meant else hint)
+
+
+def one_of(words: dict[str, E]) -> Callable[[object], E]:
+    """A validator for a choice among written words."""
+
+    def choose(value: object) -> E:
+        if isinstance(value, str) and value in words:
+            return words[value]
+        meant = closest(value, words) if isinstance(value, str) else None
+        hint = f'did you mean "{meant}"?' if meant else f"write one of {listed(words)}, in quotes"
+        raise WrongValueError(f"expected one of {listed(words)}; came {shown(value)}", hint)
+
+    return choose
+
+
+def failure_status(value: object) -> int:
+    """A DIMSE failure status of the classes Axxx, Cxxx or 01xx (PS3.7 Annex C)."""
+    came = shown(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0xFFFF:
+        if (value >> 12 in (0xA, 0xC) or value >> 8 == 0x01) and status_class(value) == "failure":
+            return value
+        came = f"0x{value:04X}"
+    raise WrongValueError(
+        f"expected a failure status of the classes 0xAxxx, 0xCxxx or 0x01xx, came {came}",
+        "write it as a hexadecimal number without quotes: 0xC000, 0xA700, 0x0124 (not authorised)",
+    )

@@ -1,0 +1,317 @@
+"""Carry out what one session orders: two sockets, readiness callbacks, no task and no queue.
+
+In: readiness of the sockets, commits, the sweep of the clock. Out: bytes, records, and a free place.
+"""
+
+import socket
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from dicomgate.audit.record import Record
+from dicomgate.facts import Origin, Side
+from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, tune
+from dicomgate.gate.upstream import SocketAddress
+from dicomgate.policy.verdict import AssociationPermit, Deny
+from dicomgate.session.events import (
+    Close,
+    Command,
+    Connect,
+    Connected,
+    Event,
+    Finish,
+    HungUp,
+    Received,
+    Recorded,
+    Relay,
+    Reloaded,
+    Say,
+    Stalled,
+    TimeUp,
+    Unreachable,
+    Write,
+)
+from dicomgate.session.session import Session
+
+if TYPE_CHECKING:
+    from dicomgate.gate.gate import Gate
+
+_SHORT = 32 * 1024
+"""Below this a read was no bulk, and its ACK is worth hurrying."""
+_TOO_MUCH_TO_SAY = 64 * 1024
+"""A side that lets this much of what it asked for lie is not read any further."""
+
+
+class Connection:
+    """One association being driven."""
+
+    __slots__ = ("_candidates", "_connect_deadline", "_connecting", "_counted", "_gate", "_links", "origin", "session")
+
+    def __init__(self, gate: "Gate", sock: socket.socket, origin: Origin, association: str, now: float) -> None:
+        self._gate = gate
+        self.origin = origin
+        self._links: dict[Side, Link] = {Side.REQUESTOR: Link(sock)}
+        self._connecting: tuple[socket.socket, SocketAddress] | None = None
+        self._candidates: list[SocketAddress] = []
+        self._connect_deadline = 0.0
+        self._counted: AssociationPermit | None = None
+        self.session = Session(
+            association,
+            origin,
+            gate.policy,
+            gate.settings.session,
+            admission=self._admit,
+            new_refusal_id=gate.new_refusal_id,
+            wall=gate.wall,
+            now=now,
+        )
+
+    def begin(self, early: bytes = b"") -> None:
+        """Start reading. `early` came behind a PROXY header."""
+        if early:
+            self.handle(Received(Side.REQUESTOR, memoryview(early)))
+        link = self._links.get(Side.REQUESTOR)
+        if link is not None:
+            acknowledge_at_once(link.sock)
+            self._regulate()
+
+    # -- events up -----------------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        """Ask the session and do what it says. A bug in it ends this association and no other."""
+        now = self._gate.now()
+        was_half_open = self.session.half_open
+        try:
+            commands = self.session.handle(event, now)
+        except Exception as bug:
+            self._gate.report_bug(self.session, bug)
+            commands = self._after_bug(now)
+        if was_half_open and not self.session.half_open:
+            self._gate.half_open.leave(self.origin.address, self)
+        if len(commands) == 1 and isinstance(commands[0], Relay):  # the bulk path
+            self._send(commands[0].side, (commands[0].data,), now)
+        else:
+            self._carry_out(commands, now)
+        self._regulate()
+
+    def _after_bug(self, now: float) -> list[Command]:
+        try:
+            return self.session.crashed(now)
+        except Exception as bug:
+            self._gate.report_bug(self.session, bug)
+            return [Close(Side.REQUESTOR, reset=True), Close(Side.ACCEPTOR, reset=True), Finish()]
+
+    def _readable(self, side: Side) -> None:
+        link = self._links[side]
+        view = self._gate.buffer
+        carry = self.session.take_carry(side)
+        start = len(carry)
+        if start:
+            view[:start] = carry
+        try:
+            got = link.sock.recv_into(view[start:])
+        except BlockingIOError:
+            got = -1
+        except OSError as error:
+            self.handle(HungUp(side, error.strerror or "connection lost"))
+            return
+        if got == 0:
+            self.handle(HungUp(side))
+            return
+        if 0 < got < _SHORT:
+            try:
+                acknowledge_at_once(link.sock)
+            except OSError as error:
+                self.handle(HungUp(side, error.strerror or "connection lost"))
+                return
+        self.handle(Received(side, view[: start + max(got, 0)]))
+
+    def _writable(self, side: Side) -> None:
+        link = self._links[side]
+        try:
+            link.flush(self._gate.now())
+        except OSError as error:
+            self.handle(HungUp(side, error.strerror or "connection lost"))
+            return
+        self._regulate()
+
+    # -- commands down -------------------------------------------------------------------------------------
+
+    def _carry_out(self, commands: Sequence[Command], now: float) -> None:
+        """In order; what goes to one side in a row leaves in one system call."""
+        pieces: list[Buffer] = []
+        to: Side | None = None
+        for command in commands:
+            if isinstance(command, Relay | Say):
+                if to is not command.side and to is not None:
+                    self._send(to, pieces, now)
+                    pieces = []
+                to = command.side
+                pieces.append(command.data)
+                continue
+            if to is not None:
+                self._send(to, pieces, now)
+                pieces, to = [], None
+            match command:
+                case Write(records, durable):
+                    self._gate.write(records, partial(self._recorded, records) if durable else None)
+                case Connect(permit):
+                    self._gate.upstreams.candidates(permit.route.endpoints, now, self._connect)
+                case Close(side, reset):
+                    self._close(side, reset)
+                case Finish():
+                    self._finish()
+                case _:
+                    assert_never(command)
+        if to is not None:
+            self._send(to, pieces, now)
+
+    def _send(self, side: Side, pieces: Sequence[Buffer], now: float) -> None:
+        link = self._links.get(side)
+        if link is None:
+            return
+        try:
+            link.send(pieces, now)
+        except OSError:
+            # What the peer sent before it left may still be there to read; its end of file tells the session.
+            link.discard()
+
+    def _regulate(self) -> None:
+        """Read a side only while the other takes what it says and it takes what it asked for."""
+        loop = self._gate.loop
+        for side, link in self._links.items():
+            other = self._links.get(side.other)
+            blocked = (other is not None and other.pending_bytes > 0) or link.pending_bytes > _TOO_MUCH_TO_SAY
+            if link.reading is blocked:
+                link.reading = not blocked
+                if blocked:
+                    loop.remove_reader(link.fd)
+                else:
+                    loop.add_reader(link.fd, self._readable, side)
+            if link.writing is not (link.pending_bytes > 0):
+                link.writing = not link.writing
+                if link.writing:
+                    loop.add_writer(link.fd, self._writable, side)
+                else:
+                    loop.remove_writer(link.fd)
+
+    def _close(self, side: Side, reset: bool) -> None:
+        if side is Side.ACCEPTOR and self._connecting is not None:
+            self._stop_connecting()
+        link = self._links.pop(side, None)
+        if link is None:
+            return
+        if reset:
+            link.reset()
+        if link.reading:
+            self._gate.loop.remove_reader(link.fd)
+        if link.writing:
+            self._gate.loop.remove_writer(link.fd)
+        link.sock.close()
+
+    def _finish(self) -> None:
+        for side in (Side.REQUESTOR, Side.ACCEPTOR):
+            self._close(side, reset=False)
+        if self._counted is not None:
+            self._gate.associations.leave(self._counted)
+            self._counted = None
+        self._gate.forget(self)
+
+    def _admit(self, permit: AssociationPermit) -> Deny | None:
+        full = self._gate.associations.admit(permit)
+        if full is None:
+            self._counted = permit
+        return full
+
+    def _recorded(self, records: Sequence[Record], durable: bool) -> None:
+        if not durable and self._gate.settings.on_audit_failure == "continue":
+            self._gate.write(records)  # once more, to be kept when the store recovers
+            durable = True
+        self.handle(Recorded(durable))
+
+    # -- connecting ----------------------------------------------------------------------------------------
+
+    def _connect(self, candidates: list[SocketAddress]) -> None:
+        self._candidates = candidates
+        if not candidates:
+            self.handle(Unreachable("its host name cannot be resolved"))
+            return
+        self._try_next("")
+
+    def _try_next(self, failure: str) -> None:
+        if self.session.finished:
+            return
+        while self._candidates:
+            address = self._candidates.pop(0)
+            now = self._gate.now()
+            try:
+                sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            except OSError as error:
+                failure = error.strerror or "no socket"
+                continue
+            tune(sock)
+            self._connecting = (sock, address)
+            self._connect_deadline = now + self._gate.settings.session.archive_connect
+            try:
+                sock.connect(address[1])
+            except BlockingIOError:
+                self._gate.loop.add_writer(sock.fileno(), self._connect_done)
+                return
+            except OSError as error:
+                failure = error.strerror or "connect failed"
+                self._connect_failed(address, sock, failure)
+                continue
+            self._connect_done()
+            return
+        self.handle(Unreachable(failure))
+
+    def _connect_done(self) -> None:
+        if self._connecting is None:
+            return
+        sock, address = self._connecting
+        self._gate.loop.remove_writer(sock.fileno())
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            why = OSError(error, "").strerror or f"error {error}"
+            self._connect_failed(address, sock, why)
+            self._try_next(why)
+            return
+        self._connecting = None
+        self._gate.upstreams.answered(address)
+        self._links[Side.ACCEPTOR] = Link(sock)
+        acknowledge_at_once(sock)
+        self.handle(Connected())
+
+    def _connect_failed(self, address: SocketAddress, sock: socket.socket, why: str) -> None:
+        self._connecting = None
+        sock.close()
+        self._gate.upstreams.failed(address, self._gate.now())
+        self._gate.report_unreachable(address, why)
+
+    def _stop_connecting(self) -> None:
+        if self._connecting is not None:
+            sock = self._connecting[0]
+            self._gate.loop.remove_writer(sock.fileno())
+            sock.close()
+            self._connecting = None
+
+    # -- the clock -----------------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Whose time is up? Called a few times a second for every connection, so it only compares."""
+        if self._connecting is not None and now >= self._connect_deadline:
+            sock, address = self._connecting
+            self._gate.loop.remove_writer(sock.fileno())
+            self._connect_failed(address, sock, "connect timed out")
+            self._try_next("connect timed out")
+        if now >= self.session.deadline:
+            self.handle(TimeUp())
+            return
+        for side, link in tuple(self._links.items()):
+            if link.pending_bytes and now - link.stalled_since >= self._gate.settings.session.write_stall:
+                self.handle(Stalled(side))
+                return
+
+    def reloaded(self) -> None:
+        """The rules have changed."""
+        self.handle(Reloaded(self._gate.policy))

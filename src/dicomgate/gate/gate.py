@@ -1,0 +1,258 @@
+"""One running gate: doors, connections, the clock, reload and drain. It is handed its sink and its settings.
+
+Nothing here decides about DICOM; it connects what decides (session, policy) with what the world does.
+"""
+
+import asyncio
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import count
+import socket
+
+from dicomgate.audit.record import Event, Outcome, Record
+from dicomgate.audit.sink import Recorded, RecordSink
+from dicomgate.facts import Address, Origin
+from dicomgate.gate.census import Associations, HalfOpen
+from dicomgate.gate.connection import Connection
+from dicomgate.gate.damper import Damper
+from dicomgate.gate.door import Door
+from dicomgate.gate.journal import Journal
+from dicomgate.gate.settings import GateSettings
+from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.policy.policy import Policy
+from dicomgate.session.events import Ordered
+from dicomgate.session.session import Session
+
+_BUFFER = 1024 * 1024
+_CARRY = 64
+_SWEEP = 0.25
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+"""No letters and digits that look alike: refusal IDs are read out on the telephone."""
+
+
+class Gate:
+    """Runs on one event loop; every method is called on it."""
+
+    def __init__(
+        self, settings: GateSettings, sink: RecordSink, journal: Journal, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.loop = loop
+        self.settings = settings
+        self.policy = _policy(settings)
+        self.buffer = memoryview(bytearray(_BUFFER + _CARRY))
+        self.upstreams = Upstreams(loop)
+        self.half_open: HalfOpen[Connection] = HalfOpen(self._is_known)
+        self.associations = Associations(settings.connections)
+        self._sink = sink
+        self._journal = journal
+        self._damper = Damper()
+        self._doors: dict[str, Door] = {}
+        self._connections: dict[Connection, None] = {}
+        self._wall_offset = time.time() - self.now()
+        self._numbers = count(1)
+        self._run = secrets.token_hex(4)
+        self._out_of_places = False
+        self._drained: Callable[[], None] | None = None
+        self._known = lru_cache(maxsize=4096)(self._named_by_a_peer)
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    def start(self) -> list[tuple[str, str]]:
+        """Open every listener; returns (name, address) of each. OSError, with the others closed, if one fails."""
+        try:
+            for listener in self.settings.listeners:
+                self._doors[listener.name] = Door(self, listener)
+        except OSError:
+            for door in self._doors.values():
+                door.close()
+            raise
+        for door in self._doors.values():
+            door.open()
+        self._sweep()
+        self._note(Event.GATE_STARTED)
+        return [(name, door.address) for name, door in self._doors.items()]
+
+    def reload(self, settings: GateSettings) -> list[tuple[str, str]]:
+        """Take new settings as a whole. Returns the listeners that were opened.
+
+        OSError when a new address cannot be had; then nothing has changed. Associations that the new rules do
+        not allow are aborted; all others go on undisturbed.
+        """
+        wanted = {listener.name: listener for listener in settings.listeners}
+        kept = {n: d for n, d in self._doors.items() if n in wanted and wanted[n].bind == d.settings.bind}
+        opened: dict[str, Door] = {}
+        try:
+            for name, listener in wanted.items():
+                if name not in kept:
+                    opened[name] = Door(self, listener)
+        except OSError:
+            for door in opened.values():
+                door.close()
+            raise
+        for name, door in self._doors.items():
+            if name in kept:
+                door.settings = wanted[name]
+            else:
+                door.close()
+        self._doors = kept | opened
+        self.settings = settings
+        self.policy = _policy(settings)
+        self.associations.limits = settings.connections
+        self._known.cache_clear()
+        for door in opened.values():
+            door.open()
+        for connection in tuple(self._connections):
+            connection.reloaded()
+        self._note(Event.CONFIGURATION_LOADED)
+        return [(name, door.address) for name, door in opened.items()]
+
+    def refuse_reload(self, reason: str) -> None:
+        """A bad file: the old settings stay in force, and that is said."""
+        self._note(Event.CONFIGURATION_REFUSED, Outcome.FAILURE, reason)
+
+    def drain(self, then: Callable[[], None]) -> None:
+        """Accept nobody any more, let running associations end for `limits.drain` seconds, then abort the rest."""
+        if self._drained is not None:
+            return
+        self._drained = then
+        for door in self._doors.values():
+            door.close()
+        self._doors.clear()
+        for connection in tuple(self._connections):
+            if connection.session.half_open:
+                connection.handle(Ordered("the gate is stopping"))
+        self.loop.call_later(self.settings.connections.drain, self._end_all)
+        self._check_drained()
+
+    def _end_all(self) -> None:
+        for connection in tuple(self._connections):
+            connection.handle(Ordered("the gate is stopping"))
+        self.loop.call_later(self.settings.session.close + 2 * _SWEEP, self._check_drained, True)
+
+    def _check_drained(self, at_last: bool = False) -> None:
+        if self._drained is not None and (at_last or not self._connections):
+            then, self._drained = self._drained, None
+            self._note(Event.GATE_STOPPED)
+            self._drained = _nothing
+            then()
+
+    # -- what doors and connections ask --------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds of a steady clock."""
+        return time.monotonic()
+
+    def wall(self, now: float) -> float:
+        """Seconds since 1970 for a moment of the steady clock."""
+        return now + self._wall_offset
+
+    def new_refusal_id(self) -> str:
+        """Eight characters that are not guessed and can be said aloud."""
+        return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+    def admit(self, sock: socket.socket, origin: Origin, early: bytes) -> None:
+        """Start a session on an accepted socket, at the cost of an older silent connection if need be."""
+        connection = Connection(self, sock, origin, f"{self._run}-{next(self._numbers):x}", self.now())
+        self._connections[connection] = None
+        leaving = self.half_open.enter(origin.address, connection, self.settings.connections)
+        if leaving is not None:
+            leaving.handle(Ordered("gave way to a newer connection"))
+        connection.begin(early)
+
+    def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
+        """Record that a connection was closed before anything was read from it."""
+        record = Record(
+            time=self.wall(self.now()),
+            event=Event.CONNECTION_REFUSED,
+            outcome=Outcome.REFUSED,
+            refusal_id=self.new_refusal_id(),
+            rule=rule,
+            reason=reason,
+            listener=origin.listener,
+            address=str(origin.address),
+            port=origin.port,
+        )
+        self.write((record,))
+
+    def write(self, records: Sequence[Record], done: Recorded | None = None) -> None:
+        """Keep records, and log those worth a line."""
+        records = self._damper.thin(records)
+        if records:
+            self._sink.submit(records, done)
+            for record in records:
+                self._journal.record(record)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed on both sides."""
+        self.half_open.leave(connection.origin.address, connection)
+        self._connections.pop(connection, None)
+        if self._drained is not None:
+            self._check_drained()
+
+    # -- what went wrong -----------------------------------------------------------------------------------
+
+    def report_bug(self, session: Session, bug: Exception) -> None:
+        """Where it happened and of what kind; not its text, which may hold what a peer sent."""
+        where = traceback.extract_tb(bug.__traceback__)
+        frames = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in where[-6:]]
+        self._journal.say("error", "bug", kind=type(bug).__name__, where=frames, association=session.association)
+
+    def report_unreachable(self, address: SocketAddress, why: str) -> None:
+        host, port = address[1]
+        self._journal.say("warning", "connect_failed", to=f"{host}:{port}", reason=why)
+
+    def report_out_of_places(self, error: OSError) -> None:
+        if not self._out_of_places:
+            self._out_of_places = True
+            self._journal.say(
+                "error", "cannot_accept", reason=error.strerror, hint="raise the limit on open files (LimitNOFILE)"
+            )
+
+    def report_sink(self, reason: str | None) -> None:
+        """The record store failed, or has recovered (None). Said once each time."""
+        if reason is None:
+            self._journal.say("warning", "audit_recovered")
+        else:
+            self._journal.say("critical", "audit_failing", reason=reason, consequence=self.settings.on_audit_failure)
+
+    # -- the clock -----------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        now = self.now()
+        self._wall_offset = time.time() - now
+        self._out_of_places = False
+        for connection in tuple(self._connections):
+            connection.sweep(now)
+        for door in self._doors.values():
+            door.sweep(now)
+        summary = self._damper.sweep(now)
+        if summary:
+            self._sink.submit(summary)
+            for record in summary:
+                self._journal.record(record)
+        self.loop.call_later(_SWEEP, self._sweep)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _note(self, event: Event, outcome: Outcome = Outcome.SUCCESS, reason: str | None = None) -> None:
+        self.write((Record(self.wall(self.now()), event, outcome, reason=reason),))
+
+    def _is_known(self, address: Address) -> bool:
+        return self._known(address)
+
+    def _named_by_a_peer(self, address: Address) -> bool:
+        """Does a peer name this address? `any` names nobody."""
+        return any(
+            address in network for peer in self.settings.rules.peers for network in peer.networks.members
+        )
+
+
+def _policy(settings: GateSettings) -> Policy:
+    return Policy(settings.rules, settings.session.pdu, settings.session.outstanding_operations)
+
+
+def _nothing() -> None:
+    """After the drain nothing is left to call."""

@@ -1,0 +1,89 @@
+"""The log for whoever watches the gate: one JSON line a fact, to stderr, written by a thread of its own.
+
+A terminal or pipe that nobody reads must not stop an image: lines wait in a bounded queue, and what does not
+fit is counted and said. Holds no patient data: it is made of records and of words of the gate.
+"""
+
+import json
+import sys
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from typing import Protocol, TextIO
+
+from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+
+_QUEUE = 10_000
+_QUIET = frozenset({Event.ASSOCIATION_REQUESTED, Event.ASSOCIATION_ADMITTED, Event.OPERATION})
+"""Routine that the audit trail keeps and the log leaves out, unless it went wrong."""
+
+
+class Level(Protocol):
+    """Anything with a name."""
+
+    name: str
+
+
+class Journal:
+    """Log lines as JSON objects: `time`, `level`, `event`, then what belongs to it."""
+
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
+        self._stream = stream or sys.stderr
+        self._verbose = verbose
+        self._lines: deque[dict[str, object]] = deque()
+        self._dropped = 0
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
+        self._thread.start()
+
+    def record(self, record: Record) -> None:
+        """Log a record, when it is worth a line."""
+        if record.event in _QUIET and record.outcome is Outcome.SUCCESS and not self._verbose:
+            return
+        level = "info" if record.outcome is Outcome.SUCCESS else "warning"
+        values = {name: value for name in FIELDS[3:] if (value := getattr(record, name)) not in (None, "")}
+        values["detail"] = dict(record.detail)
+        self.say(level, record.event.value, outcome=record.outcome.value, **values)
+
+    def say(self, level: str, event: str, **values: object) -> None:
+        """Log something of the gate's own."""
+        line: dict[str, object] = {"time": datetime.now(UTC), "level": level, "event": event, **values}
+        with self._wake:
+            if len(self._lines) >= _QUEUE:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            self._wake.notify()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what waits and stop; a stream that takes nothing is given up after `timeout` seconds."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout)
+
+    def _write_until_closed(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._lines or self._closing)
+                lines, self._lines = self._lines, deque()
+                dropped, self._dropped = self._dropped, 0
+                closing = self._closing
+            text = "".join(map(_line, lines))
+            if dropped:
+                text += _line({"time": datetime.now(UTC), "level": "warning", "event": "log_lines_lost", "count": dropped})
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # nobody can be told that telling is impossible; the records are elsewhere
+            if closing:
+                return
+
+
+def _line(values: dict[str, object]) -> str:
+    when = values["time"]
+    if isinstance(when, datetime):
+        values["time"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps(values, default=str) + "\n"

@@ -1,0 +1,377 @@
+"""Rules and facts in, verdict out. First matching peer wins; what no rule allows is refused.
+
+Two questions are asked of it: may this association be made (`decide_association`), and may this operation
+be done inside it (`decide_operation`). `explain` asks the same functions and tells each step.
+"""
+
+from dataclasses import replace
+
+from dicomgate.association.negotiation import OFF_UNLESS_WRITTEN, narrow
+from dicomgate.facts import Address, AssociationFacts, OperationFacts, Side
+from dicomgate.policy.model import AeTitlePattern, Archive, Assurance, Mode, Networks, Peer, Refusals, Rules, Verb
+from dicomgate.policy.verbs import is_storage, names_same_service, service_of
+from dicomgate.policy.verdict import (
+    AllowAssociation,
+    AllowOperation,
+    AssociationPermit,
+    Deny,
+    Direction,
+    OperationPermit,
+    Route,
+    Step,
+)
+from dicomgate.wire.codes import CommandField, ContextResult, Reject, Rejection, Status
+from dicomgate.wire.command import Command
+from dicomgate.wire.pdu import APPLICATION_CONTEXT_NAME, ProposedContext, RoleSelection
+from dicomgate.wire.text import is_valid_ae_title, is_valid_uid
+
+_EVENTS = frozenset({Verb.COMMIT, Verb.MPPS, Verb.UPS, Verb.PRINT})
+"""Verbs whose SCP may send N-EVENT-REPORT."""
+_SELF = "self"
+
+
+class Policy:
+    """The rules of one configuration. Immutable; a reload makes a new one.
+
+    `pdu_limit` and `operations_limit` are what a request is narrowed to before it is sent on.
+    """
+
+    def __init__(self, rules: Rules, pdu_limit: int = 1024 * 1024, operations_limit: int = 64) -> None:
+        self.rules = rules
+        self._pdu_limit = pdu_limit
+        self._operations_limit = operations_limit
+        self._listeners = {listener.name: listener for listener in rules.listeners}
+        self._peers_by_name = {peer.name: peer for peer in rules.peers}
+
+    def decide_connection(self, listener: str, address: Address) -> Deny | None:
+        """May this address connect at all? Asked before a byte is read; None means yes."""
+        known = self._listeners.get(listener)
+        if known is None or address not in known.networks:
+            return Deny(f"listener[{listener}].networks", f"{address} is not on the listener's networks", 0)
+        return None
+
+    # -- associations --------------------------------------------------------------------------------------
+
+    def decide_association(
+        self, facts: AssociationFacts, steps: list[Step] | None = None
+    ) -> AllowAssociation | Deny:
+        """May this association be made, and in what shape is it sent on? (PS3.8 9.3.4 for the refusals)"""
+        steps = [] if steps is None else steps
+        request = facts.request
+        if not request.protocol_version & 1:
+            return self._deny("protocol", "protocol version 1 is not offered", Reject.PROTOCOL_VERSION_NOT_SUPPORTED)
+        if request.application_context_name != APPLICATION_CONTEXT_NAME:
+            return self._deny("protocol", "unknown application context", Reject.APPLICATION_CONTEXT_NOT_SUPPORTED)
+        archive = self.rules.archive_by_title.get(facts.called_ae_title)
+        found: tuple[Route, str] | Deny
+        if archive is not None:
+            steps.append(Step("called AE title", f"{facts.called_ae_title} is archive {archive.name}", True))
+            found = self._route_to_archive(facts, archive, steps)
+        else:
+            found = self._route_to_peer(facts, steps)
+        would_refuse = None
+        if isinstance(found, Deny):
+            fallback = self._monitored(archive)
+            if fallback is None:
+                return found
+            would_refuse, found = found, fallback
+        route, rule = found
+        if route.direction is Direction.TO_ARCHIVE and would_refuse is None:
+            lacking = self._assurance_lacking(route.peer, steps)
+            if lacking is not None:
+                return lacking
+        return self._shape(facts, route, rule, would_refuse, steps)
+
+    def _route_to_archive(
+        self, facts: AssociationFacts, archive: Archive, steps: list[Step]
+    ) -> tuple[Route, str] | Deny:
+        title, origin = facts.calling_ae_title, facts.origin
+        nearest: Deny | None = None
+        for peer in self.rules.peers:
+            if not title or not peer.has_title(title):
+                continue
+            key = f"peer[{peer.name}]"
+            if origin.address not in peer.networks:
+                why = f"{title} is peer {peer.name}, but {origin.address} is not on its networks"
+                nearest = nearest or self._deny(f"{key}.networks", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("network", why, False))
+                continue
+            if peer.listeners is not None and origin.listener not in peer.listeners:
+                why = f"{title} is peer {peer.name}, which may not use listener {origin.listener}"
+                nearest = nearest or self._deny(f"{key}.listeners", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("listener", why, False))
+                continue
+            if archive.name not in peer.archives:
+                why = f"peer {peer.name} may not reach archive {archive.name}"
+                nearest = nearest or self._deny(f"{key}.archive", why, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("archive", why, False))
+                continue
+            steps.append(
+                Step("peer", f"{title} from {origin.address} on listener {origin.listener} is peer {peer.name}", True)
+            )
+            return Route(Direction.TO_ARCHIVE, archive, peer, archive.endpoints), key
+        if nearest is not None:
+            return nearest
+        why = f"no peer has the calling AE title {title or '(malformed)'}"
+        steps.append(Step("calling AE title", why, False))
+        return self._deny("default", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+
+    def _route_to_peer(self, facts: AssociationFacts, steps: list[Step]) -> tuple[Route, str] | Deny:
+        """The archive's way back: its own title, from its own network, to a peer that listens."""
+        called, calling, origin = facts.called_ae_title, facts.calling_ae_title, facts.origin
+        listening = [peer for peer in self.rules.peers if peer.endpoint is not None and peer.has_title(called)]
+        if not listening:
+            why = f"no archive and no listening peer has the called AE title {called or '(malformed)'}"
+            steps.append(Step("called AE title", why, False))
+            return self._deny("default", why, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED)
+        steps.append(Step("called AE title", f"{called} is peer {listening[0].name}, which listens", True))
+        for archive in self.rules.archives:
+            if calling not in archive.calling_ae_titles or origin.address not in archive.networks:
+                continue
+            for peer in listening:
+                if archive.name in peer.archives and peer.endpoint is not None:
+                    steps.append(Step("archive", f"{calling} from {origin.address} is archive {archive.name}", True))
+                    route = Route(Direction.TO_PEER, archive, peer, (peer.endpoint,))
+                    return route, f"peer[{peer.name}].address"
+        why = f"only its archive may call peer {listening[0].name}; {calling} from {origin.address} is not that archive"
+        steps.append(Step("archive", why, False))
+        return self._deny(f"peer[{listening[0].name}].archive", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+
+    def _monitored(self, archive: Archive | None) -> tuple[Route, str] | None:
+        """mode = "monitor": what no peer rule allows is taken to the archive it called, and said to be."""
+        if self.rules.mode is not Mode.MONITOR or archive is None:
+            return None
+        return Route(Direction.TO_ARCHIVE, archive, _ANYBODY, archive.endpoints), 'gate.mode = "monitor"'
+
+    def _assurance_lacking(self, peer: Peer, steps: list[Step]) -> Deny | None:
+        """How well we know who it is. Monitor mode does not reach here: identity is no peer rule."""
+        if peer.assurance is Assurance.ADDRESS:
+            steps.append(Step("assurance", "address: AE title and network are all that is asked", True))
+            return None
+        # Certificates, channels and users are proven by parts of the gate that this version does not have.
+        why = f"peer {peer.name} must prove its {peer.assurance.word}, and nothing here can vouch for it"
+        steps.append(Step("assurance", why, False))
+        answer = (
+            Reject.USER_IDENTITY_FAILED if peer.assurance is Assurance.USER else Reject.CALLING_AE_TITLE_NOT_RECOGNIZED
+        )
+        return self._deny(f"peer[{peer.name}].assurance", why, answer)
+
+    def _shape(
+        self, facts: AssociationFacts, route: Route, rule: str, would_refuse: Deny | None, steps: list[Step]
+    ) -> AllowAssociation | Deny:
+        """Narrow the proposal to what the peer may use; refuse when nothing is left."""
+        request, peer = facts.request, route.peer
+        offered = {role.sop_class_uid: role for role in request.user_information.role_selections}
+        monitoring = self.rules.mode is Mode.MONITOR
+        contexts: list[ProposedContext] = []
+        refused: dict[int, ContextResult] = {}
+        for context in request.presentation_contexts:
+            result = self._context_refused(route, context, offered.get(context.abstract_syntax))
+            if result is not None and monitoring:
+                would_refuse = would_refuse or self._deny(
+                    f"peer[{peer.name}].may", "a presentation context it may not use", Reject.NO_REASON
+                )
+            elif result is not None:
+                refused[context.context_id] = result
+                continue
+            else:
+                context = replace(context, transfer_syntaxes=_allowed_syntaxes(peer, context))  # noqa: PLW2901
+            contexts.append(context)
+        if not contexts:
+            why = "none of the proposed presentation contexts is allowed"
+            steps.append(Step("presentation contexts", why, False))
+            return self._deny(f"peer[{peer.name}].may", why, Reject.NO_REASON)
+        steps.append(Step("presentation contexts", f"{len(contexts)} of {len(contexts) + len(refused)} allowed", True))
+        roles = tuple(offered.values())
+        if not monitoring:
+            roles = tuple(role for r in roles if (role := self._narrow_role(route, r)) is not None)
+        keep = route.direction is Direction.TO_PEER or route.archive.calling_ae is None
+        permit = object.__new__(AssociationPermit)
+        permit.facts = facts
+        permit.route = route
+        permit.request = narrow(
+            request,
+            tuple(contexts),
+            roles,
+            called_ae_title=facts.called_ae_title,
+            calling_ae_title=facts.calling_ae_title if keep else route.archive.calling_ae or "",
+            pdu_limit=self._pdu_limit,
+            operations_limit=self._operations_limit,
+        )
+        permit.refused_contexts = refused
+        permit.assurance = Assurance.ADDRESS
+        return AllowAssociation(rule, permit, would_refuse)
+
+    def _context_refused(
+        self, route: Route, context: ProposedContext, role: RoleSelection | None
+    ) -> ContextResult | None:
+        """Why a presentation context is left out (PS3.8 table 9-18), or None."""
+        abstract_syntax, peer = context.abstract_syntax, route.peer
+        if peer.sop_classes is not None and is_storage(abstract_syntax) and abstract_syntax not in peer.sop_classes:
+            return ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+        if not _usable_verbs(route, abstract_syntax, role):
+            return ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+        if not _allowed_syntaxes(peer, context):
+            return ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
+        return None
+
+    def _narrow_role(self, route: Route, role: RoleSelection) -> RoleSelection | None:
+        """Keep the role bits that one of the allowed verbs needs; None when neither is left (PS3.7 D.3.3.4)."""
+        may = _allowed_verbs(route)
+        verbs = set(service_of(role.sop_class_uid).values())
+        scu = role.scu_role and bool(verbs & may)
+        scp = role.scp_role and ((Verb.STORE in verbs and Verb.GET in may) or bool(verbs & may & _EVENTS))
+        return RoleSelection(role.sop_class_uid, scu, scp) if scu or scp else None
+
+    # -- operations ----------------------------------------------------------------------------------------
+
+    def decide_operation(self, permit: AssociationPermit, facts: OperationFacts) -> AllowOperation | Deny:
+        """May this request be done? The verdict holds the permit to send on exactly the command judged."""
+        verdict = self._judge_operation(permit.route, facts)
+        if isinstance(verdict, Deny):
+            if self.rules.mode is not Mode.MONITOR or verdict.rule in _NO_PEER_RULE:
+                return verdict
+            return AllowOperation('gate.mode = "monitor"', _operation_permit(facts, verdict.verb), verdict)
+        return AllowOperation(f"peer[{permit.route.peer.name}].may", _operation_permit(facts, verdict))
+
+    def _judge_operation(self, route: Route, facts: OperationFacts) -> Verb | Deny:
+        command, peer = facts.command, route.peer
+        if (malformed := _malformed(command)) is not None:
+            return malformed
+        field = command.command_field
+        sop_class_uid = command.sop_class_uid or ""
+        if not names_same_service(facts.abstract_syntax, sop_class_uid):
+            why = f"{field.name} names another SOP class than its presentation context"
+            return Deny("malformed", why, _unsupported(field))
+        verb = service_of(facts.abstract_syntax).get(field)
+        if verb is None:
+            return Deny("default", f"{field.name} has no verb on {facts.abstract_syntax}", _unsupported(field))
+        if verb is Verb.STORE and peer.sop_classes is not None and sop_class_uid not in peer.sop_classes:
+            why = f"{sop_class_uid} is not among the SOP classes of peer {peer.name}"
+            return Deny(f"peer[{peer.name}].sop_classes", why, self._status(field), verb)
+        if facts.sender is Side.ACCEPTOR:
+            return self._judge_from_acceptor(route, facts, verb)
+        if verb not in _allowed_verbs(route) or (
+            route.direction is Direction.TO_PEER and field is not CommandField.N_EVENT_REPORT_RQ and verb in _EVENTS
+        ):
+            why = f"peer {peer.name} may not {verb}"
+            return Deny(f"peer[{peer.name}].may", why, self._status(field), verb)
+        if field is CommandField.N_EVENT_REPORT_RQ and route.direction is Direction.TO_ARCHIVE:
+            why = "only an archive reports events"
+            return Deny("direction", why, self._status(field), verb)
+        if verb is Verb.MOVE:
+            return self._judge_destination(facts, route, command.move_destination or "")
+        return verb
+
+    def _judge_from_acceptor(self, route: Route, facts: OperationFacts, verb: Verb) -> Verb | Deny:
+        """What the called side may ask of the caller: sub-operations of a C-GET, and event reports."""
+        field = facts.command.command_field
+        if route.direction is Direction.TO_ARCHIVE:
+            may = route.peer.may if route.peer is not _ANYBODY else frozenset(Verb)
+            if field is CommandField.C_STORE_RQ and facts.retrieving and Verb.GET in may:
+                return Verb.GET
+            if field is CommandField.N_EVENT_REPORT_RQ and verb in may:
+                return verb
+        why = f"{field.name} from the called side, with no operation under way that explains it"
+        return Deny("direction", why, self._status(field), verb)
+
+    def _judge_destination(self, facts: OperationFacts, route: Route, destination: str) -> Verb | Deny:
+        """A C-MOVE is an export to a third party: its destination is a permission of its own (PS3.4 C.4.2)."""
+        peer = route.peer
+        why = f"peer {peer.name} may not move to {destination}"
+        refused = Deny(f"peer[{peer.name}].move_to", why, Status.MOVE_DESTINATION_UNKNOWN, Verb.MOVE)
+        if not is_valid_ae_title(destination):
+            why = f"peer {peer.name} names a malformed move destination"
+            return Deny("malformed", why, Status.MOVE_DESTINATION_UNKNOWN, Verb.MOVE)
+        if peer is _ANYBODY:
+            return refused
+        for target in peer.move_to:
+            if target == _SELF:
+                own = {pattern.text for pattern in peer.ae_titles if pattern.is_literal}
+                if destination in own | {facts.calling_ae_title}:
+                    return Verb.MOVE
+            elif (named := self._peers_by_name.get(target)) is not None:
+                if named.has_title(destination):
+                    return Verb.MOVE
+            elif target == destination:
+                return Verb.MOVE
+        return refused
+
+    def _status(self, field: CommandField) -> int:
+        """The refusing status where 0124H is not among the listed ones (PS3.7 9.1, 10.1)."""
+        match field:
+            case CommandField.C_FIND_RQ:
+                return self.rules.find_refusal_status
+            case CommandField.C_ECHO_RQ:
+                return Status.SOP_CLASS_NOT_SUPPORTED
+            case CommandField.N_EVENT_REPORT_RQ:
+                return Status.PROCESSING_FAILURE
+            case _:
+                return Status.NOT_AUTHORIZED
+
+    def _deny(self, rule: str, reason: str, answer: Rejection) -> Deny:
+        if self.rules.refusals is Refusals.UNIFORM and answer in _TELLING:
+            answer = Reject.NO_REASON
+        return Deny(rule, reason, answer)
+
+
+_ANYBODY = Peer("(unmatched)", (AeTitlePattern("*"),), Networks(any=True), may=frozenset(Verb))
+"""Whom monitor mode lets pass although no peer rule names them."""
+
+_NO_PEER_RULE = frozenset({"malformed", "direction"})
+"""Operations that monitor mode refuses as well: no peer rule could ever allow them."""
+
+_TELLING = frozenset({Reject.CALLING_AE_TITLE_NOT_RECOGNIZED, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED})
+
+
+def _allowed_verbs(route: Route) -> frozenset[Verb]:
+    """What the calling side may ask for on this route."""
+    if route.direction is Direction.TO_ARCHIVE:
+        return route.peer.may
+    return _CALL_BACK | (route.peer.may & _EVENTS)
+
+
+_CALL_BACK = frozenset({Verb.ECHO, Verb.STORE})
+"""A peer with an `address` has said that its archive may verify it and send it objects."""
+
+
+def _usable_verbs(route: Route, abstract_syntax: str, role: RoleSelection | None) -> set[Verb]:
+    """The verbs for which this context is of use; a storage context also serves C-GET when the role says so."""
+    may = _allowed_verbs(route)
+    usable = set(service_of(abstract_syntax).values()) & may
+    if is_storage(abstract_syntax) and Verb.GET in may and role is not None and role.scp_role:
+        usable.add(Verb.GET)
+    return usable
+
+
+def _allowed_syntaxes(peer: Peer, context: ProposedContext) -> tuple[str, ...]:
+    if peer.transfer_syntaxes is None:
+        return tuple(uid for uid in context.transfer_syntaxes if uid not in OFF_UNLESS_WRITTEN)
+    return tuple(uid for uid in context.transfer_syntaxes if uid in peer.transfer_syntaxes)
+
+
+def _malformed(command: Command) -> Deny | None:
+    """UIDs and titles that archives and viewers use as file names are held to their grammar, both ways."""
+    field = command.command_field
+    for uid in (command.affected_sop_instance_uid, command.requested_sop_instance_uid):
+        if uid and not is_valid_uid(uid):
+            return Deny("malformed", f"{field.name} with a malformed SOP Instance UID", Status.INVALID_SOP_INSTANCE)
+    if command.sop_class_uid and not is_valid_uid(command.sop_class_uid):
+        return Deny("malformed", f"{field.name} with a malformed SOP Class UID", _unsupported(field))
+    if command.move_originator_ae_title and not is_valid_ae_title(command.move_originator_ae_title):
+        return Deny("malformed", f"{field.name} with a malformed move originator", Status.INVALID_SOP_INSTANCE)
+    return None
+
+
+def _unsupported(field: CommandField) -> int:
+    """No such SOP class, in the words of C- and of N-services (PS3.7 C.5.7, C.5.6)."""
+    return Status.NO_SUCH_SOP_CLASS if 0x0100 <= field < 0x0FFF else Status.SOP_CLASS_NOT_SUPPORTED  # noqa: PLR2004
+
+
+def _operation_permit(facts: OperationFacts, verb: Verb | None) -> OperationPermit:
+    permit = object.__new__(OperationPermit)
+    permit.command = facts.command
+    permit.sender = facts.sender
+    permit.verb = verb
+    return permit
+

@@ -1,0 +1,122 @@
+"""What can happen to a session, and what it can order. The driver turns the world into the former and
+carries out the latter, in order, at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dicomgate.audit.record import Record
+from dicomgate.facts import Side
+from dicomgate.policy.policy import Policy
+from dicomgate.policy.verdict import AssociationPermit, Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Bytes from one side; the view is valid only while the event is handled."""
+
+    side: Side
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """One side closed or reset its connection."""
+
+    side: Side
+    why: str = "connection closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The admission is on disk, or (`durable` False) cannot be put there."""
+
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The party that was to be connected to has answered the TCP connect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """None of its addresses could be connected to."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """`Session.deadline` has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """Bytes have waited for this side longer than `write_stall`."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The rules have changed; what they no longer allow ends now."""
+
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The gate itself wants this connection gone: draining, or its place is needed."""
+
+    why: str
+
+
+Event = Received | HungUp | Recorded | Connected | Unreachable | TimeUp | Stalled | Reloaded | Ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Send bytes that came from the other party. Cannot be built without the permit that allows them."""
+
+    side: Side
+    data: bytes | memoryview
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send a PDU of our own: a rejection, an abort, a release, a refusing response."""
+
+    side: Side
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open the connection this permit allows."""
+
+    permit: AssociationPermit
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close one side; `reset` throws away what it has not taken yet, and tells it so."""
+
+    side: Side
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Keep records. With `durable`, answer with `Recorded` once they are on disk."""
+
+    records: Sequence[Record]
+    durable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Both sides are done; nothing more will come from this session."""
+
+
+Command = Relay | Say | Connect | Close | Write | Finish

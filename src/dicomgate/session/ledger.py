@@ -1,0 +1,212 @@
+"""The records of one association: every fact leaves here with where, who and under which rule."""
+
+from collections.abc import Callable, Mapping
+
+from dicomgate.audit.record import NO_DETAIL, Event, Outcome, Record
+from dicomgate.facts import AssociationFacts, Origin
+from dicomgate.policy.verdict import AllowAssociation, Deny
+from dicomgate.session.half import Operation
+from dicomgate.wire.codes import status_class
+from dicomgate.wire.command import Command
+from dicomgate.wire.pdu import AssociateRequest
+
+_STATUS = "{:04X}"
+
+
+class Ledger:
+    """Makes records. `wall` turns the session's clock into seconds since 1970; `new_id` makes refusal IDs."""
+
+    __slots__ = ("_archive", "_assurance", "_called", "_calling", "_origin", "_peer", "association", "new_id", "wall")
+
+    def __init__(
+        self, association: str, origin: Origin, wall: Callable[[float], float], new_id: Callable[[], str]
+    ) -> None:
+        self.association = association
+        self.wall = wall
+        self.new_id = new_id
+        self._origin = origin
+        self._calling: str | None = None
+        self._called: str | None = None
+        self._peer: str | None = None
+        self._archive: str | None = None
+        self._assurance: str | None = None
+
+    def name(self, calling_ae_title: str, called_ae_title: str) -> None:
+        """From now on every record bears these titles."""
+        self._calling, self._called = calling_ae_title, called_ae_title
+
+    def requested(self, facts: AssociationFacts, now: float) -> Record:
+        return self._record(
+            Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request)
+        )
+
+    def admitted(self, allowed: AllowAssociation, now: float) -> Record:
+        route = allowed.permit.route
+        self._peer, self._archive = route.peer.name, route.archive.name
+        self._assurance = allowed.permit.assurance.word
+        detail: dict[str, object] = {"direction": route.direction.value}
+        if allowed.permit.refused_contexts:
+            detail["refused_contexts"] = len(allowed.permit.refused_contexts)
+        wanted = allowed.would_refuse
+        return self._record(
+            Event.ASSOCIATION_ADMITTED,
+            Outcome.WOULD_REFUSE if wanted else Outcome.SUCCESS,
+            now,
+            rule=wanted.rule if wanted else allowed.rule,
+            reason=wanted.reason if wanted else None,
+            detail=detail,
+        )
+
+    def refused(self, denied: Deny, refusal_id: str, status: str, now: float) -> Record:
+        return self._record(
+            Event.ASSOCIATION_REFUSED,
+            Outcome.REFUSED,
+            now,
+            refusal_id=refusal_id,
+            rule=denied.rule,
+            reason=denied.reason,
+            status=status,
+        )
+
+    def connection_refused(self, rule: str, reason: str, refusal_id: str, status: str | None, now: float) -> Record:
+        return self._record(
+            Event.CONNECTION_REFUSED,
+            Outcome.REFUSED,
+            now,
+            refusal_id=refusal_id,
+            rule=rule,
+            reason=reason,
+            status=status,
+        )
+
+    def ended(
+        self,
+        outcome: Outcome,
+        reason: str,
+        now: float,
+        *,
+        rule: str | None,
+        refusal_id: str | None,
+        status: str | None,
+        byte_count: int,
+        started: float,
+        operations: int,
+        refusals: int,
+    ) -> Record:
+        return self._record(
+            Event.ASSOCIATION_ENDED,
+            outcome,
+            now,
+            reason=reason,
+            rule=rule,
+            refusal_id=refusal_id,
+            status=status,
+            byte_count=byte_count,
+            duration=round(now - started, 6),
+            detail={"operations": operations, "refused_operations": refusals},
+        )
+
+    def operation(self, operation: Operation, status: int | None, response: Command | None, now: float) -> Record:
+        """An operation that was passed on, with its final status; None when the association ended before it came."""
+        command = operation.permit.command
+        wanted = operation.would_refuse
+        if wanted is not None:
+            outcome = Outcome.WOULD_REFUSE
+        elif status is None or status_class(status) in ("failure", "cancel"):
+            outcome = Outcome.FAILURE
+        else:
+            outcome = Outcome.SUCCESS
+        detail: dict[str, object] = {"sender": operation.permit.sender.value, "responses": operation.responses}
+        if response is not None and response.completed_sub_operations is not None:
+            detail["completed_sub_operations"] = response.completed_sub_operations
+            detail["failed_sub_operations"] = response.failed_sub_operations or 0
+            detail["warning_sub_operations"] = response.warning_sub_operations or 0
+        return self._record(
+            Event.OPERATION,
+            outcome,
+            now,
+            rule=wanted.rule if wanted else operation.rule,
+            reason=wanted.reason if wanted else (None if status is not None else "the association ended first"),
+            command=command,
+            verb=operation.permit.verb,
+            status=None if status is None else _STATUS.format(status),
+            byte_count=operation.bytes,
+            duration=round(now - operation.started, 6),
+            detail=detail,
+        )
+
+    def operation_refused(self, denied: Deny, command: Command, refusal_id: str, sender: str, now: float) -> Record:
+        status = denied.answer if isinstance(denied.answer, int) else 0
+        return self._record(
+            Event.OPERATION_REFUSED,
+            Outcome.REFUSED,
+            now,
+            refusal_id=refusal_id,
+            rule=denied.rule,
+            reason=denied.reason,
+            command=command,
+            verb=denied.verb,
+            status=_STATUS.format(status),
+            detail={"sender": sender},
+        )
+
+    def _record(
+        self,
+        event: Event,
+        outcome: Outcome,
+        now: float,
+        *,
+        refusal_id: str | None = None,
+        rule: str | None = None,
+        reason: str | None = None,
+        verb: str | None = None,
+        command: Command | None = None,
+        byte_count: int | None = None,
+        status: str | None = None,
+        duration: float | None = None,
+        detail: Mapping[str, object] = NO_DETAIL,
+    ) -> Record:
+        return Record(
+            time=self.wall(now),
+            event=event,
+            outcome=outcome,
+            association=self.association,
+            refusal_id=refusal_id,
+            reason=reason,
+            rule=rule,
+            listener=self._origin.listener,
+            address=str(self._origin.address),
+            port=self._origin.port,
+            calling_ae_title=self._calling,
+            called_ae_title=self._called,
+            peer=self._peer,
+            archive=self._archive,
+            assurance=self._assurance,
+            verb=verb,
+            command=None if command is None else command.command_field.name,
+            message_id=None if command is None else command.message_id,
+            sop_class_uid=None if command is None else command.sop_class_uid,
+            sop_instance_uid=None if command is None else command.sop_instance_uid,
+            move_destination=None if command is None else command.move_destination,
+            bytes=byte_count,
+            status=status,
+            duration=duration,
+            detail=detail,
+        )
+
+
+def _proposal(request: AssociateRequest) -> dict[str, object]:
+    """What is worth keeping of a request: the software's own name and the breadth of what it asks for."""
+    told = request.user_information
+    proposal: dict[str, object] = {
+        "presentation_contexts": len(request.presentation_contexts),
+        "maximum_length": told.maximum_length,
+        "implementation_class_uid": told.implementation_class_uid,
+    }
+    if told.implementation_version_name is not None:
+        proposal["implementation_version_name"] = told.implementation_version_name
+    if told.user_identity is not None:
+        proposal["identity_type"] = int(told.user_identity.identity_type)
+    if told.unknown_items:
+        proposal["unknown_items"] = told.unknown_items
+    return proposal

@@ -1,0 +1,692 @@
+"""One relayed association: events in, commands out, and the order "judge, record, then act" in plain sight.
+
+    connection → A-ASSOCIATE-RQ judged → admission recorded → other party connected → A-ASSOCIATE-AC narrowed
+    → messages judged and relayed both ways → released, aborted or lost → record
+
+The states are those of PS3.8 9.2, one `Half` for each side; nothing else remembers where we are.
+docs/design/life-of-an-association.md tells the same story with what the other side sees.
+"""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from dicomgate.association.messages import CommandReceived, Incomplete
+from dicomgate.association.negotiation import AcceptedContext, agree
+from dicomgate.association.transitions import RECEIVED, Action, Occurrence, Role, State
+from dicomgate.audit.record import Outcome, Record
+from dicomgate.facts import AssociationFacts, OperationFacts, Origin, Side
+from dicomgate.policy.model import Verb
+from dicomgate.policy.policy import Policy
+from dicomgate.policy.verdict import AllowAssociation, AssociationPermit, Deny, Permit
+from dicomgate.session.events import (
+    Close,
+    Command,
+    Connect,
+    Connected,
+    Event,
+    Finish,
+    HungUp,
+    Ordered,
+    Received,
+    Recorded,
+    Relay,
+    Reloaded,
+    Say,
+    Stalled,
+    TimeUp,
+    Unreachable,
+    Write,
+)
+from dicomgate.session.half import Drain, Flow, Half, Operation
+from dicomgate.session.ledger import Ledger
+from dicomgate.session.limits import SessionLimits
+from dicomgate.session.refusal import refusing_response
+from dicomgate.wire.codec import decode, encode
+from dicomgate.wire.codes import (
+    AbortReason,
+    AbortSource,
+    CommandField,
+    PduType,
+    Reject,
+    Rejection,
+    Status,
+    is_pending,
+)
+from dicomgate.wire.command import Command as CommandSet
+from dicomgate.wire.command import encode_command
+from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, p_data_pdus
+from dicomgate.wire.pdu import Abort, AssociateAccept, AssociateReject, AssociateRequest, Malformed, ReleaseReply
+from dicomgate.wire.pdu import ReleaseRequest as ReleaseRequestPdu
+from dicomgate.wire.text import is_valid_uid, trim_ae_title
+
+NEVER = float("inf")
+_RELEASE_RQ, _RELEASE_RP = encode(ReleaseRequestPdu()), encode(ReleaseReply())
+_MANY_RESPONSES = frozenset({CommandField.C_FIND_RSP, CommandField.C_GET_RSP, CommandField.C_MOVE_RSP})
+_CANCELLABLE = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
+
+Admission = Callable[[AssociationPermit], Deny | None]
+"""Is there room for one more? Asked after the rules have said yes; a Deny says which cap is full."""
+
+
+class Session:
+    """The brain between two connections. Times are seconds of one steady clock; `wall` turns them into dates."""
+
+    def __init__(
+        self,
+        association: str,
+        origin: Origin,
+        policy: Policy,
+        limits: SessionLimits,
+        *,
+        admission: Admission,
+        new_refusal_id: Callable[[], str],
+        wall: Callable[[float], float],
+        now: float,
+    ) -> None:
+        self._origin = origin
+        self._policy = policy
+        self._limits = limits
+        self._admission = admission
+        self._ledger = Ledger(association, origin, wall, new_refusal_id)
+        self._halves = {Side.REQUESTOR: Half(Role.ACCEPTOR), Side.ACCEPTOR: Half(Role.REQUESTOR)}
+        self._flows = {Side.REQUESTOR: Flow(limits), Side.ACCEPTOR: Flow(limits)}
+        self._facts: AssociationFacts | None = None
+        self._permit: AssociationPermit | None = None
+        self._contexts: dict[int, AcceptedContext] = {}
+        self._longest = {Side.REQUESTOR: 0, Side.ACCEPTOR: 0}  # P-DATA-TF we may send to each
+        self._commands: list[Command] = []
+        self._began = self._last_byte = self._phase_began = now
+        self._bytes = self._operations = self._refusals = 0
+        self._ended = False
+        self._halves[Side.REQUESTOR].on(Occurrence.INCOMING_CONNECTION)
+
+    # -- what the driver asks ------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Both sides are closed; the session takes no more events."""
+        return all(half.state is State.IDLE for half in self._halves.values())
+
+    @property
+    def half_open(self) -> bool:
+        """No whole A-ASSOCIATE-RQ has come yet."""
+        return self._halves[Side.REQUESTOR].state is State.AWAITING_REQUEST
+
+    @property
+    def association(self) -> str:
+        """The name its records bear."""
+        return self._ledger.association
+
+    @property
+    def permit(self) -> AssociationPermit | None:
+        """What the association was admitted with; None before the verdict and after a refusal."""
+        return self._permit
+
+    def take_carry(self, side: Side) -> bytes:
+        """See `Framer.take_carry`."""
+        carry = self._flows[side].framer.take_carry()
+        self._bytes -= len(carry)  # they are about to be counted a second time
+        return carry
+
+    @property
+    def deadline(self) -> float:
+        """When `TimeUp` is due; NEVER when only the driver's own clocks run (connecting, recording)."""
+        limits = self._limits
+        requestor, acceptor = self._halves[Side.REQUESTOR].state, self._halves[Side.ACCEPTOR].state
+        if State.AWAITING_CLOSE in (requestor, acceptor):
+            return self._phase_began + limits.close
+        if requestor is State.AWAITING_REQUEST:
+            return self._began + (limits.associate_deadline if self._bytes else limits.first_byte)
+        if acceptor in (State.IDLE, State.AWAITING_CONNECTION):
+            return NEVER
+        if acceptor is State.AWAITING_ANSWER:
+            return self._phase_began + limits.archive_answer
+        quiet = limits.no_progress if self._busy else limits.idle
+        return min(self._last_byte + quiet, self._began + limits.absolute)
+
+    @property
+    def _busy(self) -> bool:
+        return any(flow.outstanding or not flow.reader.between_messages for flow in self._flows.values())
+
+    # -- events --------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """What is to be done about an event, in order."""
+        if self.finished:
+            return []
+        commands: list[Command] = []
+        self._commands = commands
+        match event:
+            case Received(side, data):
+                self._received(side, data, now)
+            case HungUp(side, why):
+                self._hung_up(side, why, now)
+            case Recorded(durable):
+                self._recorded(durable, now)
+            case Connected():
+                self._connected(now)
+            case Unreachable(why):
+                self._unreachable(why, now)
+            case TimeUp():
+                self._time_up(now)
+            case Stalled(side):
+                self._give_up("write-stall", f"the {side} took no bytes for {self._limits.write_stall:g} s", now)
+            case Reloaded(policy):
+                self._reloaded(policy, now)
+            case Ordered(why):
+                self._give_up("gate", why, now)
+            case _:
+                assert_never(event)
+        if self.finished:
+            commands.append(Finish())
+        return commands
+
+    def crashed(self, now: float) -> list[Command]:
+        """A bug was met while handling an event: end the association with A-ABORT and a record, never go on."""
+        commands: list[Command] = []
+        self._commands = commands
+        self._give_up("bug", "internal error; the association was ended", now)
+        if self.finished:
+            commands.append(Finish())
+        return commands
+
+    def _received(self, side: Side, data: memoryview, now: float) -> None:
+        self._last_byte = now
+        self._bytes += len(data)
+        for frame in self._flows[side].framer.feed(data):
+            if self._halves[side].state is State.IDLE:
+                return
+            match frame:
+                case DataRun():
+                    self._data(side, frame, now)
+                case CommandFragment():
+                    self._command_fragment(side, frame, now)
+                case ControlPdu(kind, body):
+                    self._control(side, kind, body, now)
+                case Broken(why, reason):
+                    self._violation(side, why, reason, now)
+                case _:
+                    assert_never(frame)
+
+    # -- association ---------------------------------------------------------------------------------------
+
+    def _control(self, side: Side, kind: PduType, body: bytes, now: float) -> None:
+        half = self._halves[side]
+        before = half.state
+        match half.on(RECEIVED[kind]):
+            case Action.JUDGE_REQUEST:
+                pdu = decode(kind, body)
+                if isinstance(pdu, AssociateRequest):
+                    self._judge(pdu, now)
+                elif isinstance(pdu, Malformed):
+                    self._violation(side, pdu.why, pdu.reason, now)
+            case Action.CONFIRM_ACCEPT:
+                pdu = decode(kind, body)
+                if isinstance(pdu, AssociateAccept):
+                    self._accepted(pdu, now)
+                elif isinstance(pdu, Malformed):
+                    self._violation(side, pdu.why, pdu.reason, now)
+            case Action.CONFIRM_REJECT:
+                pdu = decode(kind, body)
+                if isinstance(pdu, AssociateReject):
+                    self._rejected(pdu.rejection, now)
+                else:
+                    self._refuse_unanswered("the answer was malformed", now)
+                self._do(Close(side))
+            case Action.DELIVER_RELEASE_REQUEST | Action.DELIVER_COLLISION:
+                self._release_requested(side, now)
+            case Action.CONFIRM_RELEASE:
+                self._do(Close(side))
+                self._reply_release(side.other, now)
+                self._end(Outcome.SUCCESS, "released", now)
+            case Action.CONFIRM_RELEASE_IN_COLLISION:
+                self._reply_release(side, now)
+                self._reply_release(side.other, now)
+                self._end(Outcome.SUCCESS, "released", now)
+            case Action.DELIVER_ABORT:
+                pdu = decode(kind, body)
+                abort = pdu if isinstance(pdu, Abort) else Abort()
+                self._do(Close(side))
+                self._lost(side, f"aborted by the {side}", now, abort)
+            case Action.CLOSE:
+                self._do(Close(side))
+            case Action.IGNORE | Action.ABORT_AGAIN:
+                pass
+            case Action.ABORT_AS_USER | Action.ABORT_AS_PROVIDER:
+                why = f"{kind.name} in {before.name} ({before.value})"
+                self._answer_violation(side, before, why, AbortReason.UNEXPECTED_PDU, now)
+            case impossible:
+                raise RuntimeError(f"{impossible.name} is no answer to {kind.name}")
+
+    def _judge(self, request: AssociateRequest, now: float) -> None:
+        calling, called = trim_ae_title(request.calling_ae_title), trim_ae_title(request.called_ae_title)
+        self._facts = facts = AssociationFacts(self._origin, calling or "", called or "", request)
+        self._ledger.name(_printable(request.calling_ae_title), _printable(request.called_ae_title))
+        requested = self._ledger.requested(facts, now)
+        verdict = self._policy.decide_association(facts)
+        if isinstance(verdict, AllowAssociation):
+            full = self._admission(verdict.permit)
+            if full is None:
+                self._permit = verdict.permit
+                self._phase_began = now
+                self._do(Write((requested, self._ledger.admitted(verdict, now)), durable=True))
+                return
+            verdict = full
+        rejection = verdict.answer if isinstance(verdict.answer, Rejection) else Reject.NO_REASON
+        refused = self._ledger.refused(verdict, self._ledger.new_id(), str(rejection), now)
+        self._do(Write((requested, refused)))
+        self._reject(rejection, now)
+        self._ended = True
+
+    def _recorded(self, durable: bool, now: float) -> None:
+        if self._halves[Side.REQUESTOR].state is not State.AWAITING_LOCAL_DECISION or self._permit is None:
+            return  # the requestor left meanwhile
+        if durable:
+            self._halves[Side.ACCEPTOR].on(Occurrence.LOCAL_REQUEST)
+            self._do(Connect(self._permit))
+            return
+        denied = Deny("audit.on_failure", "the admission could not be recorded", Reject.TEMPORARY_CONGESTION)
+        status = str(Reject.TEMPORARY_CONGESTION)
+        self._do(Write((self._ledger.refused(denied, self._ledger.new_id(), status, now),)))
+        self._reject(Reject.TEMPORARY_CONGESTION, now)
+        self._ended = True
+
+    def _connected(self, now: float) -> None:
+        permit = self._permit
+        half = self._halves[Side.ACCEPTOR]
+        if permit is None or half.state is not State.AWAITING_CONNECTION:
+            return
+        half.on(Occurrence.CONNECTED)
+        self._phase_began = now
+        self._do(Relay(Side.ACCEPTOR, encode(permit.request), permit))
+
+    def _unreachable(self, why: str, now: float) -> None:
+        if self._halves[Side.ACCEPTOR].state is State.AWAITING_CONNECTION:
+            self._halves[Side.ACCEPTOR].on(Occurrence.CONNECTION_CLOSED)
+            self._refuse_unanswered(why, now)
+
+    def _accepted(self, accept: AssociateAccept, now: float) -> None:
+        permit, facts = self._permit, self._facts
+        if permit is None or facts is None:
+            raise RuntimeError("accepted without a permit")
+        agreement = agree(facts.request, permit.request, permit.refused_contexts, accept, self._limits.pdu)
+        if isinstance(agreement, Malformed):
+            self._violation(Side.ACCEPTOR, agreement.why, agreement.reason, now)
+            return
+        self._contexts = dict(agreement.contexts)
+        self._longest = {Side.REQUESTOR: agreement.to_requestor, Side.ACCEPTOR: agreement.to_acceptor}
+        accepted = frozenset(agreement.contexts)
+        for side, flow in self._flows.items():
+            flow.reader.contexts = accepted
+            flow.framer.data_pdu = self._longest[side.other]
+        self._halves[Side.REQUESTOR].on(Occurrence.LOCAL_ACCEPT)
+        self._do(Relay(Side.REQUESTOR, encode(agreement.accept), permit))
+
+    def _rejected(self, rejection: Rejection, now: float) -> None:
+        """The other party's own refusal is passed on as it is: it knows why, and whether to try again."""
+        self._reject(rejection, now)
+        self._end(Outcome.FAILURE, f"refused by the acceptor: {rejection}", now, status=str(rejection))
+
+    def _refuse_unanswered(self, why: str, now: float) -> None:
+        """Admitted, but the other party could not be reached or gave no usable answer: try again later."""
+        self._reject(Reject.TEMPORARY_CONGESTION, now)
+        status = str(Reject.TEMPORARY_CONGESTION)
+        self._end(Outcome.FAILURE, why, now, rule="archive", refusal_id=self._ledger.new_id(), status=status)
+
+    def _reject(self, rejection: Rejection, now: float) -> None:
+        half = self._halves[Side.REQUESTOR]
+        if half.state is State.AWAITING_LOCAL_DECISION:
+            half.on(Occurrence.LOCAL_REJECT)
+            self._phase_began = now
+            self._do(Say(Side.REQUESTOR, encode(AssociateReject(rejection))))
+
+    # -- release -------------------------------------------------------------------------------------------
+
+    def _release_requested(self, side: Side, now: float) -> None:
+        """PS3.8 7.2, passed on; when both sides ask at once, each is answered by us (9.2, AR-8 to AR-10)."""
+        if not self._flows[side].reader.between_messages:
+            self._violation(side, "A-RELEASE-RQ inside a message", AbortReason.UNEXPECTED_PDU, now)
+            return
+        half, other = self._halves[side], self._halves[side.other]
+        if half.state is State.AWAITING_LOCAL_RELEASE:
+            other.on(Occurrence.LOCAL_RELEASE)
+            self._do(Say(side.other, _RELEASE_RQ))
+        elif half.state is State.COLLISION_REQUESTOR_LOCAL:
+            half.on(Occurrence.LOCAL_RELEASE_REPLY)
+            self._do(Say(side, _RELEASE_RP))
+
+    def _reply_release(self, side: Side, now: float) -> None:
+        half = self._halves[side]
+        if half.state in (State.AWAITING_LOCAL_RELEASE, State.COLLISION_ACCEPTOR_LOCAL):
+            half.on(Occurrence.LOCAL_RELEASE_REPLY)
+            self._phase_began = now
+            self._do(Say(side, _RELEASE_RP))
+
+    # -- messages ------------------------------------------------------------------------------------------
+
+    def _arrives(self, side: Side, now: float) -> bool:
+        """Is P-DATA-TF allowed from this side now (PS3.8 9.2)? If not, it has been answered."""
+        half = self._halves[side]
+        before = half.state
+        match half.on(Occurrence.RECEIVED_DATA):
+            case Action.DELIVER_DATA | Action.DELIVER_DATA_WHILE_RELEASING:
+                return True
+            case Action.ABORT_AS_USER | Action.ABORT_AS_PROVIDER:
+                why = f"P_DATA_TF in {before.name} ({before.value})"
+                self._answer_violation(side, before, why, AbortReason.UNEXPECTED_PDU, now)
+            case _:
+                pass  # Sta13: whatever still comes is ignored
+        return False
+
+    def _data(self, side: Side, run: DataRun, now: float) -> None:
+        if not self._arrives(side, now):
+            return
+        flow = self._flows[side]
+        if (wrong := flow.reader.run(run)) is not None:
+            self._violation(side, wrong.why, wrong.reason, now)
+            return
+        operation = flow.passing
+        if operation is not None:
+            operation.bytes += run.size
+            flow.mid_pdu = not run.whole
+            self._do(Relay(side.other, run.wire, operation.permit))
+            if run.last:
+                self._message_ended(side, now)
+        elif run.last and flow.drain is not None:
+            answer, flow.drain = flow.drain.answer, None
+            self._tell(side, answer, now)
+
+    def _message_ended(self, side: Side, now: float) -> None:
+        flow = self._flows[side]
+        flow.passing = None
+        if flow.finishing is not None:
+            (operation, status), flow.finishing = flow.finishing, None
+            self._do(Write((self._ledger.operation(operation, status, None, now),)))
+        for message in flow.waiting:
+            self._do(Say(side.other, message))
+        flow.waiting.clear()
+
+    def _command_fragment(self, side: Side, fragment: CommandFragment, now: float) -> None:
+        if not self._arrives(side, now):
+            return
+        match self._flows[side].reader.fragment(fragment):
+            case Incomplete.INCOMPLETE:
+                pass
+            case Malformed(why, reason):
+                self._violation(side, why, reason, now)
+            case CommandReceived(context_id, command):
+                if command.command_field is CommandField.C_CANCEL_RQ:
+                    self._cancel(side, context_id, command)
+                elif command.command_field.is_response:
+                    self._response(side, context_id, command, now)
+                else:
+                    self._request(side, context_id, command, now)
+            case impossible:
+                assert_never(impossible)
+
+    def _request(self, side: Side, context_id: int, command: CommandSet, now: float) -> None:
+        permit, flow = self._permit, self._flows[side]
+        if permit is None or command.message_id is None:
+            raise RuntimeError("a request without a permit or a message ID")
+        if len(flow.outstanding) >= self._limits.outstanding_operations:
+            why = f"more than {self._limits.outstanding_operations} operations outstanding"
+            self._violation(side, why, AbortReason.NOT_SPECIFIED, now)
+            return
+        verdict: Deny | object
+        if command.message_id in flow.outstanding:
+            verdict = Deny("message-id", "the message ID is still in use", Status.DUPLICATE_INVOCATION)
+        else:
+            context = self._contexts[context_id]
+            retrieving = (
+                side is Side.ACCEPTOR
+                and context.roles.scp
+                and any(o.permit.verb is Verb.GET for o in self._flows[side.other].outstanding.values())
+            )
+            calling = permit.facts.calling_ae_title
+            facts = OperationFacts(side, calling, context.abstract_syntax, command, retrieving)
+            verdict = self._policy.decide_operation(permit, facts)
+            if not isinstance(verdict, Deny):
+                operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)
+                flow.outstanding[command.message_id] = operation
+                self._operations += 1
+                self._pass(side, context_id, verdict.permit.command, operation)
+                return
+        self._refuse(side, context_id, command, verdict, now)
+
+    def _refuse(self, side: Side, context_id: int, command: CommandSet, denied: Deny, now: float) -> None:
+        """Drained and answered: never a hang, never Success, and the association goes on (PS3.7 C.5)."""
+        refusal_id = self._ledger.new_id()
+        self._refusals += 1
+        self._do(Write((self._ledger.operation_refused(denied, command, refusal_id, side, now),)))
+        response = encode_command(refusing_response(command, denied, refusal_id))
+        answer = p_data_pdus(context_id, response, self._longest[side])
+        if command.has_data_set:
+            self._flows[side].drain = Drain(answer)
+        else:
+            self._tell(side, answer, now)
+
+    def _response(self, side: Side, context_id: int, command: CommandSet, now: float) -> None:
+        asked = self._flows[side.other].outstanding
+        message_id = command.message_id_being_responded_to
+        operation = asked.get(message_id) if message_id is not None else None
+        if (
+            operation is None
+            or message_id is None
+            or operation.context_id != context_id
+            or operation.permit.command.command_field.response is not command.command_field
+        ):
+            why = f"{command.command_field.name} answers no outstanding request"
+            self._violation(side, why, AbortReason.UNEXPECTED_PDU_PARAMETER, now)
+            return
+        uid = command.sop_instance_uid
+        if uid and not is_valid_uid(uid):
+            why = f"{command.command_field.name} with a malformed SOP Instance UID"
+            self._violation(side, why, AbortReason.INVALID_PDU_PARAMETER_VALUE, now)
+            return
+        operation.responses += 1
+        status = command.status if command.status is not None else Status.PROCESSING_FAILURE
+        final = not (is_pending(status) and command.command_field in _MANY_RESPONSES)
+        if final:
+            del asked[message_id]
+            if command.has_data_set:
+                self._flows[side].finishing = (operation, status)
+            else:
+                self._do(Write((self._ledger.operation(operation, status, command, now),)))
+        self._pass(side, context_id, command, operation)
+
+    def _cancel(self, side: Side, context_id: int, command: CommandSet) -> None:
+        """PS3.7 9.3.2.3: passed on while its operation runs; afterwards it crossed the final response and is void."""
+        operation = self._flows[side].outstanding.get(command.message_id_being_responded_to or 0)
+        if operation is not None and operation.permit.command.command_field in _CANCELLABLE:
+            self._pass(side, operation.context_id, command, operation)
+
+    def _pass(self, side: Side, context_id: int, command: CommandSet, operation: Operation) -> None:
+        """Send a judged command on, encoded anew; its data set, if any, follows as it comes."""
+        if not self._halves[side.other].carries_data:
+            return
+        flow = self._flows[side]
+        if command.has_data_set:
+            flow.passing = operation
+        pdus = p_data_pdus(context_id, encode_command(command), self._longest[side.other])
+        self._do(Relay(side.other, pdus, operation.permit))
+
+    def _tell(self, side: Side, message: bytes, now: float) -> None:
+        """Say something of our own, but never inside a message that is on its way to the same side."""
+        if not self._halves[side].carries_data:
+            return
+        opposite = self._flows[side.other]
+        if opposite.passing is not None:
+            if len(opposite.waiting) >= self._limits.outstanding_operations:
+                self._give_up("limits.outstanding_operations", f"the {side} asks on without reading answers", now)
+                return
+            opposite.waiting.append(message)
+        else:
+            self._do(Say(side, message))
+
+    # -- the ways it ends ----------------------------------------------------------------------------------
+
+    def _violation(self, side: Side, why: str, reason: AbortReason, now: float) -> None:
+        """One side left the protocol: A-ABORT as provider, and the same for the other side."""
+        half = self._halves[side]
+        before = half.state
+        if before not in (State.IDLE, State.AWAITING_CLOSE):
+            half.on(Occurrence.RECEIVED_UNRECOGNIZED)
+            self._answer_violation(side, before, why, reason, now)
+
+    def _answer_violation(self, side: Side, before: State, why: str, reason: AbortReason, now: float) -> None:
+        """`half` has gone to Sta13; `before` is where it was."""
+        refusal_id = self._ledger.new_id()
+        status = f"abort {AbortSource.SERVICE_PROVIDER:d}/{reason:d}"
+        told = f"{side}: {why}"
+        if before is State.AWAITING_REQUEST and reason is AbortReason.UNRECOGNIZED_PDU:
+            # Whatever this is, it does not speak DICOM and would not understand an A-ABORT.
+            self._do(Write((self._ledger.connection_refused("malformed", f"not DICOM: {why}", refusal_id, None, now),)))
+            self._halves[side].on(Occurrence.ARTIM_EXPIRED)
+            self._do(Close(side))
+            self._ended = True
+            return
+        self._say_abort(side, Abort(AbortSource.SERVICE_PROVIDER, reason), now)
+        if self._permit is None and not self._ended:
+            denied = Deny("malformed", told, Reject.NO_REASON)
+            self._do(Write((self._ledger.refused(denied, refusal_id, status, now),)))
+            self._ended = True
+            return
+        if side is Side.ACCEPTOR and self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+            self._refuse_unanswered(told, now)
+            return
+        self._abort(side.other, Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED), now)
+        self._end(Outcome.FAILURE, told, now, rule="malformed", refusal_id=refusal_id, status=status)
+
+    def _hung_up(self, side: Side, why: str, now: float) -> None:
+        half = self._halves[side]
+        if half.state is State.IDLE:
+            return
+        action = half.on(Occurrence.CONNECTION_CLOSED)
+        self._do(Close(side))
+        if action is Action.DELIVER_LOSS:
+            self._lost(side, f"the {side} went away: {why}", now, Abort())
+
+    def _lost(self, side: Side, why: str, now: float, abort: Abort) -> None:
+        """One side is gone without a release; the other learns it by A-ABORT, or by a refusal if it still waits."""
+        if side is Side.ACCEPTOR and self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+            self._refuse_unanswered(why, now)
+            return
+        self._abort(side.other, abort, now)
+        self._end(Outcome.FAILURE, why, now)
+
+    def _time_up(self, now: float) -> None:
+        limits = self._limits
+        for side, half in self._halves.items():
+            if half.state is State.AWAITING_CLOSE:
+                half.on(Occurrence.ARTIM_EXPIRED)
+                self._do(Close(side, reset=True))
+                return
+        requestor, acceptor = self._halves[Side.REQUESTOR], self._halves[Side.ACCEPTOR]
+        if requestor.state is State.AWAITING_REQUEST:
+            seconds = limits.associate_deadline if self._bytes else limits.first_byte
+            self._drop_half_open("limits", f"no A-ASSOCIATE-RQ within {seconds:g} s", now)
+        elif acceptor.state is State.AWAITING_ANSWER:
+            self._abort(Side.ACCEPTOR, Abort(), now)
+            self._refuse_unanswered(f"the acceptor gave no answer within {limits.archive_answer:g} s", now)
+        elif now >= self._began + limits.absolute:
+            self._give_up("limits.absolute", f"older than {limits.absolute:g} s", now)
+        elif self._busy:
+            self._give_up("limits.no_progress", f"no byte for {limits.no_progress:g} s inside an operation", now)
+        else:
+            self._give_up("limits.idle", f"idle for {limits.idle:g} s", now)
+
+    def _drop_half_open(self, rule: str, why: str, now: float) -> None:
+        self._do(Write((self._ledger.connection_refused(rule, why, self._ledger.new_id(), None, now),)))
+        self._halves[Side.REQUESTOR].on(Occurrence.ARTIM_EXPIRED)
+        self._do(Close(Side.REQUESTOR, reset=True))
+        self._ended = True
+
+    def _give_up(self, rule: str, why: str, now: float) -> None:
+        """The gate itself ends it."""
+        if self.half_open:
+            self._drop_half_open(rule, why, now)
+            return
+        if self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+            self._abort(Side.ACCEPTOR, Abort(), now)
+            self._reject(Reject.TEMPORARY_CONGESTION, now)
+        else:
+            self._abort(Side.REQUESTOR, Abort(), now)
+            self._abort(Side.ACCEPTOR, Abort(), now)
+        refusal_id = self._ledger.new_id()
+        self._end(Outcome.FAILURE, why, now, rule=rule, refusal_id=refusal_id, status="abort 2/0")
+
+    def _reloaded(self, policy: Policy, now: float) -> None:
+        self._policy = policy
+        if self._permit is None or self._facts is None or self._ended:
+            return
+        verdict = policy.decide_association(self._facts)
+        if isinstance(verdict, Deny):
+            self._give_up(verdict.rule, f"no longer allowed: {verdict.reason}", now)
+        else:
+            # What was negotiated stays; what is asked from now on is judged by the new permit.
+            self._permit = verdict.permit
+
+    def _abort(self, side: Side, abort: Abort, now: float) -> None:
+        half = self._halves[side]
+        if half.state is State.AWAITING_CONNECTION:
+            half.on(Occurrence.LOCAL_ABORT)
+            self._do(Close(side, reset=True))
+        elif half.state not in (State.IDLE, State.AWAITING_CLOSE, State.AWAITING_REQUEST):
+            half.on(Occurrence.LOCAL_ABORT)
+            self._say_abort(side, abort, now)
+
+    def _say_abort(self, side: Side, abort: Abort, now: float) -> None:
+        """A-ABORT, and wait for the close; a receiver that is inside a PDU would take it for data, so it is reset."""
+        self._phase_began = now
+        if self._flows[side.other].mid_pdu:
+            self._halves[side].on(Occurrence.CONNECTION_CLOSED)
+            self._do(Close(side, reset=True))
+        else:
+            self._do(Say(side, encode(abort)))
+
+    def _end(
+        self,
+        outcome: Outcome,
+        reason: str,
+        now: float,
+        *,
+        rule: str | None = None,
+        refusal_id: str | None = None,
+        status: str | None = None,
+    ) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        records: list[Record] = []
+        for flow in self._flows.values():
+            if flow.finishing is not None:
+                records.append(self._ledger.operation(flow.finishing[0], None, None, now))
+                flow.finishing = None
+            records.extend(self._ledger.operation(o, None, None, now) for o in flow.outstanding.values())
+            flow.outstanding.clear()
+        records.append(
+            self._ledger.ended(
+                outcome,
+                reason,
+                now,
+                rule=rule,
+                refusal_id=refusal_id,
+                status=status,
+                byte_count=self._bytes,
+                started=self._began,
+                operations=self._operations,
+                refusals=self._refusals,
+            )
+        )
+        self._do(Write(records))
+
+    def _do(self, command: Command) -> None:
+        self._commands.append(command)
+
+
+def _printable(raw: bytes) -> str:
+    """An AE title for records, whatever was in it."""
+    return "".join(chr(b) if 0x20 <= b < 0x7F else "?" for b in raw).strip()
+
+
+__all__ = ["NEVER", "Admission", "Permit", "Session"]

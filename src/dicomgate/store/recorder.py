@@ -1,0 +1,232 @@
+"""Records in from the event loop, rows on disk out, with one fsync for everything that came in meanwhile."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain, islice
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+
+from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.sink import Recorded
+from dicomgate.store.database import StoreError, because, path_of, try_write
+from dicomgate.store.schema import Row, rescued, row_of
+
+Call = Callable[[], None]
+Health = Callable[[str | None], None]
+"""Told once when records can no longer be kept (why), and once when they can again (None)."""
+
+CAPACITY = 100_000
+"""Records that may wait, about 100 MB of memory."""
+RETRY_SECONDS = 1.0
+
+_ROWS_PER_STATEMENT = 64
+_ENTRIES_PER_RETRY = 1000  # a long queue is not written in vain each second while the disk is full
+_ODD_VALUE = (InterfaceError, ProgrammingError, IntegrityError, DataError, UnicodeError, OverflowError)
+
+
+@dataclass(slots=True)
+class _Entry:
+    rows: list[Row]
+    done: Recorded | None
+
+
+class Recorder:
+    """The RecordSink on a store: one writer thread, its own connection, one transaction for all that waits.
+
+    `submit` is for one thread, that of the event loop; `done` and `health` are called there too, through
+    `call_soon` (asyncio: `loop.call_soon_threadsafe`), all news of one commit in one call.
+    When a commit fails, every waiting `done` gets False at once and its records are forgotten: what was not
+    admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
+    succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        call_soon: Callable[[Call], object],
+        health: Health,
+        *,
+        capacity: int = CAPACITY,
+        retry: float = RETRY_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._path = path_of(engine)
+        self._call_soon = call_soon
+        self._health = health
+        self._capacity = capacity
+        self._retry = retry
+        self._clock = clock
+        # Under _changed: everything down to _gave_up. Only the writer takes entries out.
+        self._changed = threading.Condition(threading.Lock())
+        self._entries: deque[_Entry] = deque()
+        self._waiting = 0
+        self._lost = 0
+        self._failing: str | None = None
+        self._closing = False
+        self._gave_up = False
+        # The writer's own:
+        self._connection: Connection | None = None
+        self._file: os.stat_result | None = None
+        self._thread = threading.Thread(target=self._write_until_closed, name="dicomgate-records")
+        self._thread.start()
+
+    @property
+    def failing(self) -> str | None:
+        """Why records cannot be made durable at this moment, or None when all is well."""
+        return self._failing
+
+    def submit(self, records: Sequence[Record], done: Recorded | None = None) -> None:
+        """Queue records, all or (when they do not fit) none; see RecordSink."""
+        rows = [row_of(record) for record in records]
+        with self._changed:
+            fits = self._waiting + len(rows) <= self._capacity and not self._closing
+            if fits and (done is None or self._failing is None):
+                self._entries.append(_Entry(rows, done))
+                self._waiting += len(rows)
+                if self._failing is None:
+                    self._changed.notify()
+                return
+            if done is None:
+                self._lost += len(rows)
+                return
+        self._call_soon(partial(done, False))
+
+    def close(self, timeout: float) -> int:
+        """Write what waits, end the writer; how many records could not be kept. Waits at most `timeout` seconds.
+
+        When the store fails meanwhile, one last try is made. Afterwards `submit` keeps nothing and says so.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout)
+        with self._changed:
+            return self._waiting + self._lost
+
+    def _write_until_closed(self) -> None:
+        while (work := self._next()) is not None:
+            entries, lost = work
+            try:
+                self._commit(entries, lost)
+            except Exception as problem:  # whatever it is: a gate whose writer died would wait for ever
+                self._failed(_reason(self._path, problem))
+            else:
+                self._kept(entries, lost)
+        self._disconnect()
+
+    def _next(self) -> tuple[list[_Entry], int] | None:
+        with self._changed:
+            if self._failing is None:
+                self._changed.wait_for(lambda: self._entries or self._lost or self._closing)
+            else:
+                self._changed.wait_for(lambda: self._closing, self._retry)
+            if self._closing and (self._gave_up or not (self._entries or self._lost)):
+                return None
+            size = len(self._entries) if self._failing is None else _ENTRIES_PER_RETRY
+            return list(islice(self._entries, size)), self._lost
+
+    def _commit(self, entries: list[_Entry], lost: int) -> None:
+        rows = [row for entry in entries for row in entry.rows]
+        if lost:
+            rows.append(row_of(self._loss(lost)))
+        connection = self._connected()
+        try:
+            self._transact(connection, rows)
+        except _ODD_VALUE:
+            self._transact(connection, [rescued(row) for row in rows])
+
+    def _transact(self, connection: Connection, rows: list[Row]) -> None:
+        with connection.begin():
+            if not rows:
+                try_write(connection)
+            for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+                part = rows[start : start + _ROWS_PER_STATEMENT]
+                connection.exec_driver_sql(_insert(len(part)), tuple(chain.from_iterable(part)))
+            self._check_file()
+
+    def _check_file(self) -> None:
+        """An unlinked file takes commits without complaint, and they are gone when the gate ends."""
+        if self._file is None or not os.path.samestat(self._file, os.stat(self._path)):
+            raise StoreError(f"{self._path}: replaced by another file while in use")
+
+    def _kept(self, entries: list[_Entry], lost: int) -> None:
+        with self._changed:
+            for entry in entries:
+                self._entries.popleft()
+                self._waiting -= len(entry.rows)
+            self._lost -= lost
+            recovered, self._failing = self._failing is not None, None
+        news: list[Call] = [partial(self._health, None)] if recovered else []
+        self._tell(news + [partial(entry.done, True) for entry in entries if entry.done is not None])
+
+    def _failed(self, reason: str) -> None:
+        self._disconnect()
+        news: list[Call] = []
+        with self._changed:
+            if self._failing is None:
+                news.append(partial(self._health, reason))
+                news += [partial(entry.done, False) for entry in self._entries if entry.done is not None]
+                self._entries = deque(entry for entry in self._entries if entry.done is None)
+                self._waiting = sum(len(entry.rows) for entry in self._entries)
+            self._failing = reason
+            self._gave_up = self._closing
+        self._tell(news)
+
+    def _tell(self, news: list[Call]) -> None:
+        if news:
+            # RuntimeError: the event loop is closed. Nobody is left to be told, what waits must still be written.
+            with suppress(RuntimeError):
+                self._call_soon(partial(self._call_each, iter(news)))
+
+    def _call_each(self, calls: Iterator[Call]) -> None:
+        try:
+            for call in calls:
+                call()
+        finally:
+            self._tell(list(calls))  # those behind one that raised: their associations wait too
+
+    def _loss(self, lost: int) -> Record:
+        reason = "the queue was full while records could not be written"
+        return Record(self._clock(), Event.RECORDS_LOST, Outcome.FAILURE, reason=reason, detail={"count": lost})
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            self._file = os.stat(self._path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """So that a retry opens the file anew: it may have been restored or moved back meanwhile."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@lru_cache(maxsize=_ROWS_PER_STATEMENT)
+def _insert(rows: int) -> str:
+    """An INSERT of many rows. Not executemany: sqlite3 gives up the interpreter lock at every row of that, and
+    beside a busy event loop gets it back milliseconds later, so that a batch of 32 rows took 130 ms."""
+    row = f"({', '.join('?' * len(FIELDS))})"
+    columns = ", ".join(f'"{name}"' for name in FIELDS)
+    return f"INSERT INTO records ({columns}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - names, no values
+
+
+def _reason(path: Path, problem: Exception) -> str:
+    match problem:
+        case StoreError():
+            return str(problem)
+        case DBAPIError():
+            return f"{path}: {because(problem)}"
+        case OSError():
+            return f"{path}: {problem.strerror}"
+        case _:
+            return f"{path}: {type(problem).__name__}"

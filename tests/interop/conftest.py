@@ -1,0 +1,51 @@
+"""Fixtures of the interoperability tests: the hospital, and what happens where a program is not installed."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import dcmtk, orthanc
+from lab.hospital import Hospital, Route, hospital
+
+HERE = Path(__file__).parent
+COMPONENTS: dict[str, tuple[Path, ...]] = {
+    "dcmtk": tuple(dcmtk.BIN / program for program in dcmtk.PROGRAMS),
+    "orthanc": (orthanc.PROGRAM,),
+}
+"""What a test may require, and the programs it consists of."""
+
+
+def skip_reasons() -> dict[str, str]:
+    """The reasons in skips.toml, by component."""
+    tables = tomllib.loads((HERE / "skips.toml").read_text(encoding="utf-8"))
+    return {component: str(table["reason"]) for component, table in tables.items()}
+
+
+def require(component: str, programs: tuple[Path, ...] | None = None) -> None:
+    """Skip with the listed reason if a component is missing; fail if DICOMGATE_REQUIRE_LAB=1."""
+    missing = [path for path in programs or COMPONENTS[component] if not os.access(path, os.X_OK)]
+    if missing:
+        reason = f"{skip_reasons()[component]} (no {', '.join(map(str, missing))})"
+        if os.environ.get("DICOMGATE_REQUIRE_LAB") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+def _routes() -> list[Route]:
+    """DICOMGATE_LAB_ROUTE=direct or both runs the scenarios without the gate (too): is the lab itself sound?"""
+    chosen = os.environ.get("DICOMGATE_LAB_ROUTE", "gate")
+    return list(Route) if chosen == "both" else [Route(chosen)]
+
+
+@pytest.fixture(scope="session", params=_routes())
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    """One of everything, started once."""
+    for component in COMPONENTS:
+        require(component)
+    with hospital(tmp_path_factory.mktemp("hospital"), request.param) as running:
+        yield running

@@ -1,0 +1,1 @@
+"""Real DICOM programs as context managers: started on loopback, watched, and stopped with everything they forked."""

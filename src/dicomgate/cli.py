@@ -153,7 +153,8 @@ def explain(
         print("\n".join(explain_record(record)))
         raise typer.Exit(DENIED)
     if listener is None or source is None or calling is None or called is None or verb is None:
-        _fail("give a refusal ID, or --listener, --from, --calling, --called and --verb", "see dicomgate explain --help")
+        wanted = "give a refusal ID, or --listener, --from, --calling, --called and --verb"
+        _fail(wanted, "see dicomgate explain --help")
     try:
         address = ip_address(source)
     except ValueError:

@@ -89,9 +89,11 @@ def explain_question(rules: Rules, question: Question) -> tuple[bool, list[str]]
         lines.append(_step(Step("operation", operation.reason, False)))
         return False, [*lines, *_denied(operation, _answer(operation))]
     lines.append(_step(Step("operation", f"{field.name} on {abstract_syntax} is {question.verb}", True)))
-    for would in (verdict.would_refuse, operation.would_refuse):
-        if would is not None:
-            lines.append(f"  monitor mode lets it pass; enforcement would refuse: {would.rule}: {would.reason}")
+    lines.extend(
+        f"  monitor mode lets it pass; enforcement would refuse: {would.rule}: {would.reason}"
+        for would in (verdict.would_refuse, operation.would_refuse)
+        if would is not None
+    )
     route = verdict.permit.route
     return True, [*lines, "verdict: allow", f"rule: {verdict.rule}", f"taken to: {route.name}"]
 

@@ -35,7 +35,7 @@ class Configuration:
 def load(path: Path) -> Configuration:
     """Read, judge and build. ConfigurationError names the file as it was given."""
     # Not resolved: a file that is a link (as in a container's mounted volume) is moved by its link, not its target.
-    return interpret(_parse(_read(path), str(path)), str(path), path.absolute().parent)
+    return interpret(parse(_read(path), str(path)), str(path), path.absolute().parent)
 
 
 def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuration:
@@ -80,7 +80,7 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _parse(text: str, file: str) -> dict[str, object]:
+def parse(text: str, file: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

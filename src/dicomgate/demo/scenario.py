@@ -1,5 +1,6 @@
 """`dicomgate demo`: plays the story, checks every expectation, writes the transcript; exit code out."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,8 @@ from dicomgate.demo.transcript import Transcript
 
 RECORDED_WITHIN = 3.0
 """Seconds that the gate's records may lag behind its answers."""
-_MILLISECOND = 0.001
+APART = 0.005
+"""Seconds between steps: records carry whole milliseconds, and by its time each must belong to one step."""
 
 
 def run_demo(keep: bool = False, console: Console | None = None) -> int:
@@ -31,10 +33,12 @@ def run_demo(keep: bool = False, console: Console | None = None) -> int:
         try:
             with standing(folder) as stage:
                 problems = _play(stage, transcript)
+            transcript.next()
         except StageError as failed:
             transcript.failure(str(failed))
             problems = (str(failed),)
-        transcript.next(folder if keep else None)
+        if keep:
+            transcript.kept(folder)
     return 1 if problems else 0
 
 
@@ -68,6 +72,7 @@ def _play_chapter(stage: Stage, chapter: Chapter) -> list[Result]:
 
 
 def _play_step(stage: Stage, step: Step) -> Result:
+    sleep(APART)
     began = time()
     if step.cannot_run:
         return Result(step, began, not_run=step.cannot_run)
@@ -82,15 +87,16 @@ def _play_step(stage: Stage, step: Step) -> Result:
 
 def _with_refusals(results: Sequence[Result], refusals: Sequence[Refusal]) -> list[Result]:
     """Give each result the refusals recorded from its beginning until the next one began."""
-    ends = [result.began for result in results[1:]] + [float("inf")]
+    begins = [_milliseconds(result.began) for result in results]
     return [
-        replace(
-            result,
-            # records carry whole milliseconds, cut off
-            refusals=tuple(r for r in refusals if result.began - _MILLISECOND <= r.time < end - _MILLISECOND),
-        )
-        for result, end in zip(results, ends, strict=True)
+        replace(result, refusals=tuple(r for r in refusals if begin <= _milliseconds(r.time) < end))
+        for result, begin, end in zip(results, begins, [*begins[1:], sys.maxsize], strict=True)
     ]
+
+
+def _milliseconds(seconds: float) -> int:
+    """Cut off, as in the records; the microseconds in between are there because no float holds .027 exactly."""
+    return round(seconds * 1_000_000) // 1000
 
 
 @contextmanager

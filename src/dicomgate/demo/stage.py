@@ -136,7 +136,7 @@ class Stage:
     def explain(self, refusal_id: str) -> Explanation:
         """Why that was refused, in the gate's own words. StageError when the command fails."""
         text = _dicomgate("explain", refusal_id, "-c", str(self.configuration), accept=(0, 1))
-        return Explanation(f"dicomgate explain {refusal_id}", text)
+        return Explanation(f"dicomgate explain {refusal_id} -c {self.configuration.name}", text)
 
 
 @contextmanager

@@ -24,6 +24,12 @@ _PICTURE = """\
  CT2      may echo and store, but only from 127.0.0.9
  anybody else: nothing"""
 
+_NEXT = """\
+The configuration of this demo is an ordinary one. README.md shows ten lines
+that put a gate in front of your own archive; `dicomgate check -c FILE` tells
+what is wrong or weak in it before it runs. With `dicomgate demo --keep` the
+configuration, the log and the records of the demo stay to look at."""
+
 
 class Transcript:
     """Writes what happened to a rich console, as it happens."""
@@ -89,20 +95,16 @@ class Transcript:
             )
         self._details(details)
 
-    def next(self, kept: Path | None) -> None:
-        """Where to go from here; `kept` is the folder that was left in place, if any."""
+    def next(self) -> None:
+        """Where to go from here."""
         self._heading("What next")
-        lines = [
-            "The configuration of this demo is an ordinary one. README.md shows ten lines",
-            "that put a gate in front of your own archive; `dicomgate check -c FILE` tells",
-            "what is wrong or weak in it before it runs.",
-        ]
-        if kept is None:
-            lines.append("With `dicomgate demo --keep` configuration, log and records stay to look at.")
-        else:
-            lines += [f"Kept: {kept}", f"      dicomgate audit list -c {kept / 'gate.toml'}"]
-        for line in lines:
+        for line in _NEXT.splitlines():
             self._print(line)
+
+    def kept(self, folder: Path) -> None:
+        """What was left in place."""
+        self._print(f"Kept: {folder}")
+        self._print(f"      dicomgate audit list -c {folder / 'gate.toml'}")
 
     def failure(self, text: str) -> None:
         """The demo itself could not go on."""

@@ -43,9 +43,7 @@ class HalfOpen(Generic[Guest]):
         leaving: Guest | None = None
         if crowd is not None and len(crowd) >= limits.half_open_per_address:
             leaving = next(iter(crowd))
-        elif self._total >= limits.half_open or (
-            stranger and self._strangers >= limits.half_open * _STRANGERS_SHARE
-        ):
+        elif self._total >= limits.half_open or (stranger and self._strangers >= limits.half_open * _STRANGERS_SHARE):
             leaving = self._oldest_of_busiest()
         self._by_address.setdefault(address, {})[guest] = stranger
         self._total += 1

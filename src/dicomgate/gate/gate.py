@@ -5,12 +5,12 @@ Nothing here decides about DICOM; it connects what decides (session, policy) wit
 
 import asyncio
 import secrets
+import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
-import socket
 
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
@@ -53,7 +53,7 @@ class Gate:
         self._connections: dict[Connection, None] = {}
         self._wall_offset = time.time() - self.now()
         self._numbers = count(1)
-        self._run = secrets.token_hex(4)
+        self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
         self._out_of_places = False
         self._drained: Callable[[], None] | None = None
         self._known = lru_cache(maxsize=4096)(self._named_by_a_peer)
@@ -245,9 +245,7 @@ class Gate:
 
     def _named_by_a_peer(self, address: Address) -> bool:
         """Does a peer name this address? `any` names nobody."""
-        return any(
-            address in network for peer in self.settings.rules.peers for network in peer.networks.members
-        )
+        return any(address in network for peer in self.settings.rules.peers for network in peer.networks.members)
 
 
 def _policy(settings: GateSettings) -> Policy:

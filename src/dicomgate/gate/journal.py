@@ -9,19 +9,13 @@ import sys
 import threading
 from collections import deque
 from datetime import UTC, datetime
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from dicomgate.audit.record import FIELDS, Event, Outcome, Record
 
 _QUEUE = 10_000
 _QUIET = frozenset({Event.ASSOCIATION_REQUESTED, Event.ASSOCIATION_ADMITTED, Event.OPERATION})
 """Routine that the audit trail keeps and the log leaves out, unless it went wrong."""
-
-
-class Level(Protocol):
-    """Anything with a name."""
-
-    name: str
 
 
 class Journal:
@@ -72,7 +66,8 @@ class Journal:
                 closing = self._closing
             text = "".join(map(_line, lines))
             if dropped:
-                text += _line({"time": datetime.now(UTC), "level": "warning", "event": "log_lines_lost", "count": dropped})
+                lost = {"time": datetime.now(UTC), "level": "warning", "event": "log_lines_lost", "count": dropped}
+                text += _line(lost)
             try:
                 self._stream.write(text)
                 self._stream.flush()

@@ -32,10 +32,7 @@ class Link:
             self._keep(pieces, 0)
             return False
         try:
-            if len(pieces) == 1:
-                sent = self.sock.send(pieces[0])
-            else:
-                sent = self.sock.sendmsg(pieces[:_IOV_MAX])
+            sent = self.sock.send(pieces[0]) if len(pieces) == 1 else self.sock.sendmsg(pieces[:_IOV_MAX])
         except BlockingIOError:
             sent = 0
         if sent == sum(map(len, pieces)):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from dicomgate.policy.model import Endpoint, Networks, Rules
+from dicomgate.policy.model import NOBODY, Endpoint, Networks, Rules
 from dicomgate.session.limits import SessionLimits
 
 
@@ -12,7 +12,7 @@ class ListenerSettings:
 
     name: str
     bind: Endpoint
-    proxy_protocol_from: Networks = Networks()
+    proxy_protocol_from: Networks = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _literal(endpoint: Endpoint) -> SocketAddress | None:
         address = ip_address(endpoint.host)
     except ValueError:
         return None
-    return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), (endpoint.host, endpoint.port)  # noqa: PLR2004
+    return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), (endpoint.host, endpoint.port)
 
 
 def _resolve(endpoint: Endpoint) -> tuple[SocketAddress, ...]:

@@ -3,12 +3,12 @@
 config/ makes these from the file; nothing here reads a file. Each default is the strictest one.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
-import re
 
 from dicomgate.facts import Address
 
@@ -78,6 +78,9 @@ class Networks:
         return ", ".join(["any"] * self.any + [str(network) for network in self.members]) or "nobody"
 
 
+NOBODY = Networks()
+
+
 @dataclass(frozen=True)
 class AeTitlePattern:
     """An AE title with the wildcards `*` and `?`; case-sensitive (PS3.5 6.2: the standard never folds case).
@@ -118,7 +121,7 @@ class Listener:
     """What the rules know of a listener; its sockets are the gate's business."""
 
     name: str
-    networks: Networks = Networks()
+    networks: Networks = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Archive:
     name: str
     ae_title: str
     endpoints: tuple[Endpoint, ...]
-    networks: Networks = Networks()
+    networks: Networks = NOBODY
     calling_ae_titles: tuple[str, ...] = ()
     calling_ae: str | None = None
     max_associations: int = 100
@@ -151,7 +154,7 @@ class Peer:
 
     name: str
     ae_titles: tuple[AeTitlePattern, ...] = ()
-    networks: Networks = Networks()
+    networks: Networks = NOBODY
     listeners: frozenset[str] | None = None
     assurance: Assurance = Assurance.USER
     may: frozenset[Verb] = frozenset()

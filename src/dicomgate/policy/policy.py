@@ -52,9 +52,7 @@ class Policy:
 
     # -- associations --------------------------------------------------------------------------------------
 
-    def decide_association(
-        self, facts: AssociationFacts, steps: list[Step] | None = None
-    ) -> AllowAssociation | Deny:
+    def decide_association(self, facts: AssociationFacts, steps: list[Step] | None = None) -> AllowAssociation | Deny:
         """May this association be made, and in what shape is it sent on? (PS3.8 9.3.4 for the refusals)"""
         steps = [] if steps is None else steps
         request = facts.request
@@ -365,7 +363,7 @@ def _malformed(command: Command) -> Deny | None:
 
 def _unsupported(field: CommandField) -> int:
     """No such SOP class, in the words of C- and of N-services (PS3.7 C.5.7, C.5.6)."""
-    return Status.NO_SUCH_SOP_CLASS if 0x0100 <= field < 0x0FFF else Status.SOP_CLASS_NOT_SUPPORTED  # noqa: PLR2004
+    return Status.NO_SUCH_SOP_CLASS if 0x0100 <= field < 0x0FFF else Status.SOP_CLASS_NOT_SUPPORTED
 
 
 def _operation_permit(facts: OperationFacts, verb: Verb | None) -> OperationPermit:
@@ -374,4 +372,3 @@ def _operation_permit(facts: OperationFacts, verb: Verb | None) -> OperationPerm
     permit.sender = facts.sender
     permit.verb = verb
     return permit
-

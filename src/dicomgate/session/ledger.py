@@ -36,9 +36,7 @@ class Ledger:
         self._calling, self._called = calling_ae_title, called_ae_title
 
     def requested(self, facts: AssociationFacts, now: float) -> Record:
-        return self._record(
-            Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request)
-        )
+        return self._record(Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request))
 
     def admitted(self, allowed: AllowAssociation, now: float) -> Record:
         route = allowed.permit.route

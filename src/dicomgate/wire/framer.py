@@ -99,7 +99,7 @@ class Framer:
         self._carry = b""  # a header that arrived in part
         self._kind: PduType | None = None  # the PDU we are inside of
         self._in_pdu = 0  # bytes of it still to come
-        self._body: bytearray | None = None  # a control PDU being collected
+        self._body = bytearray()  # a control PDU being collected
         self._in_pdv = 0  # bytes of the present PDV still to come
         self._pdv_context = 0
         self._pdv_control = 0
@@ -155,7 +155,7 @@ class Framer:
             return self._break(wrong, AbortReason.INVALID_PDU_PARAMETER_VALUE, frames, end)
         self._kind, self._in_pdu = kind, length
         if kind is not PduType.P_DATA_TF:
-            self._body = bytearray()
+            self._body = bytearray()  # of its own: a big request must not leave its size behind
         return position + PDU_HEADER.size
 
     def _wrong_length(self, kind: PduType, length: int) -> str | None:
@@ -179,7 +179,7 @@ class Framer:
                 head != _P_DATA
                 or pdv_length != pdu_length - 4
                 or pdu_length > limit
-                or pdv_length < 2  # noqa: PLR2004 - context ID and control header
+                or pdv_length < 2
                 or control & ~_LAST != context
             ):
                 break
@@ -241,20 +241,19 @@ class Framer:
         return stop
 
     def _collect(self, data: memoryview, position: int, end: int, frames: list[Frame]) -> int:
-        assert self._kind is not None and self._body is not None  # noqa: S101 - set together in _start_pdu
         stop = min(end, position + self._in_pdu)
         self._body += data[position:stop]
         self._in_pdu -= stop - position
-        if not self._in_pdu:
+        if not self._in_pdu and self._kind is not None:
             frames.append(ControlPdu(self._kind, bytes(self._body)))
-            self._kind, self._body = None, None
+            self._kind, self._body = None, bytearray()
         return stop
 
     def _break_pdv(self, why: str, frames: list[Frame], end: int) -> int:
         return self._break(why, AbortReason.INVALID_PDU_PARAMETER_VALUE, frames, end)
 
     def _break(self, why: str, reason: AbortReason, frames: list[Frame], end: int) -> int:
-        self._dead, self._body = True, None
+        self._dead, self._body = True, bytearray()
         frames.append(Broken(why, reason))
         return end
 

@@ -144,23 +144,23 @@ class Table(BaseModel):
 class GateTable(Table):
     """`[gate]`: the gate as a whole."""
 
-    name: Name = Field("dicomgate", description="Name of this gate in its records and log lines.")
+    name: Name = Field(default="dicomgate", description="Name of this gate in its records and log lines.")
     state: Annotated[str, PlainValidator(_state)] = Field(
-        "sqlite:///state/gate.db",
+        default="sqlite:///state/gate.db",
         description="Where records and durable state are kept: sqlite:///FILE (relative to this file) or postgresql://….",
     )
     shared: Annotated[str, PlainValidator(_shared)] | None = Field(
-        None, description="valkey://… for counters and bans that many gates share."
+        default=None, description="valkey://… for counters and bans that many gates share."
     )
     mode: Annotated[Mode, PlainValidator(words.one_of({mode.value: mode for mode in Mode}))] = Field(
-        Mode.ENFORCE,
+        default=Mode.ENFORCE,
         description="enforce, or monitor: judge and record, but let pass what a peer rule would refuse.",
     )
     refusals: Annotated[Refusals, PlainValidator(words.one_of({word.value: word for word in Refusals}))] = Field(
-        Refusals.PRECISE, description="precise: a rejection gives the standard's reason; uniform: always 1/1/1."
+        default=Refusals.PRECISE, description="precise: a rejection gives the standard's reason; uniform: always 1/1/1."
     )
     find_refusal_status: Annotated[int, PlainValidator(words.failure_status)] = Field(
-        0xC000,
+        default=0xC000,
         description="DIMSE status that answers a refused C-FIND: a failure of the classes 0xAxxx, 0xCxxx or 0x01xx.",
     )
 
@@ -171,17 +171,17 @@ class ListenerTls(Table):
     certificate: FilePath = Field(description="File with the gate's certificate chain (PEM).")
     key: FilePath = Field(description="File with its private key (PEM).")
     client_ca: FilePath | None = Field(
-        None, description="File with the authorities that vouch for client certificates."
+        default=None, description="File with the authorities that vouch for client certificates."
     )
-    profile: Literal["bcp195"] = Field("bcp195", description='TLS profile; "bcp195" is the one there is.')
+    profile: Literal["bcp195"] = Field(default="bcp195", description='TLS profile; "bcp195" is the one there is.')
 
 
 class ClientTls(Table):
     """`tls` of an `[[archive]]` or a `[[sink]]`."""
 
     ca: FilePath = Field(description="File with the authorities that vouch for the other side (PEM).")
-    certificate: FilePath | None = Field(None, description="File with the gate's own certificate chain (PEM).")
-    key: FilePath | None = Field(None, description="File with its private key (PEM).")
+    certificate: FilePath | None = Field(default=None, description="File with the gate's own certificate chain (PEM).")
+    key: FilePath | None = Field(default=None, description="File with its private key (PEM).")
 
 
 class ListenerTable(Table):
@@ -192,11 +192,14 @@ class ListenerTable(Table):
         description='Literal address and port to accept on, for instance "10.1.1.5:104"; port 0 takes any free port.'
     )
     networks: NetworkTexts = Field(
-        [], description='Array of networks that may connect at all: addresses, CIDRs or "any". Empty: nobody.'
+        default=[], description='Array of networks that may connect at all: addresses, CIDRs or "any". Empty: nobody.'
     )
-    tls: ListenerTls | None = Field(None, description="Table: certificate, key, client_ca, profile. Absent: plaintext.")
+    tls: ListenerTls | None = Field(
+        default=None, description="Table: certificate, key, client_ca, profile. Absent: plaintext."
+    )
     proxy_protocol_from: NetworkTexts = Field(
-        [], description="Array of networks of the load balancers that must send a PROXY protocol header. Empty: none."
+        default=[],
+        description="Array of networks of the load balancers that must send a PROXY protocol header. Empty: none.",
     )
 
 
@@ -209,20 +212,23 @@ class ArchiveTable(Table):
         description="HOST:PORT of the archive, or an array of them that are tried in this order."
     )
     networks: NetworkTexts | None = Field(
-        None,
+        default=None,
         description="Array of networks it may call back from. Absent: the literal addresses in `address`. Empty: none.",
     )
     calling_ae_titles: list[Title] | None = Field(
-        None, description="Array of AE titles it may call back under. Absent: its `ae_title`."
+        default=None, description="Array of AE titles it may call back under. Absent: its `ae_title`."
     )
     calling_ae: Annotated[str | None, PlainValidator(words.calling_ae)] = Field(
-        None, description='"keep" (default) shows the archive the client\'s own AE title; any other title replaces it.'
+        default=None,
+        description='"keep" (default) shows the archive the client\'s own AE title; any other title replaces it.',
     )
     identity: Annotated[
         UpstreamIdentity, PlainValidator(words.one_of({word.value: word for word in UpstreamIdentity}))
-    ] = Field(UpstreamIdentity.STRIP, description="What the archive learns of the user: strip, pass, mint or map.")
-    tls: ClientTls | None = Field(None, description="Table: ca, certificate, key. Absent: plaintext.")
-    max_associations: Count = Field(100, description="Most associations open to this archive at the same time.")
+    ] = Field(
+        default=UpstreamIdentity.STRIP, description="What the archive learns of the user: strip, pass, mint or map."
+    )
+    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key. Absent: plaintext.")
+    max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
 
 
 class PeerTable(Table):
@@ -230,43 +236,47 @@ class PeerTable(Table):
 
     name: Name = Field(description="Name of the peer in rules and records.")
     ae_titles: list[Annotated[AeTitlePattern, PlainValidator(words.ae_title_pattern)]] = Field(
-        [], description="Array of AE titles it calls itself; * and ? are wildcards. Empty: matches nobody."
+        default=[], description="Array of AE titles it calls itself; * and ? are wildcards. Empty: matches nobody."
     )
     networks: NetworkTexts = Field(
-        [], description='Array of networks it calls from: addresses, CIDRs or "any". Empty: matches nobody.'
+        default=[], description='Array of networks it calls from: addresses, CIDRs or "any". Empty: matches nobody.'
     )
     listeners: list[Name] | None = Field(
-        None, description="Array of names of the listeners it may use. Absent: every listener. Empty: none."
+        default=None, description="Array of names of the listeners it may use. Absent: every listener. Empty: none."
     )
     assurance: Annotated[Assurance, PlainValidator(words.one_of(_ASSURANCES))] = Field(
-        Assurance.USER,
+        default=Assurance.USER,
         description="Proof that is required: user (default), device, or address (AE title and network only).",
     )
     certificates: list[str] | None = Field(
-        None, description='Array of what proves the device, with assurance = "device": dns:…, sha256:… or spki:….'
+        default=None,
+        description='Array of what proves the device, with assurance = "device": dns:…, sha256:… or spki:….',
     )
     may: Verbs = Field(
-        [],
+        default=[],
         description=f"Array of verbs it may use: {', '.join(Verb)}. Empty: nothing.",
     )
     move_to: list[str] = Field(
-        [], description='Array of destinations for its C-MOVE: AE titles, peer names or "self". Empty: none.'
+        default=[], description='Array of destinations for its C-MOVE: AE titles, peer names or "self". Empty: none.'
     )
     archive: Annotated[list[Name], BeforeValidator(_one_or_many)] | None = Field(
-        None, description="Name of the archive it may reach, or an array of names. Absent: the only archive."
+        default=None, description="Name of the archive it may reach, or an array of names. Absent: the only archive."
     )
-    address: Place | None = Field(None, description="HOST:PORT where it listens, if the archive may call it back.")
+    address: Place | None = Field(
+        default=None, description="HOST:PORT where it listens, if the archive may call it back."
+    )
     sop_classes: list[Annotated[str, PlainValidator(words.sop_class)]] | None = Field(
-        None,
+        default=None,
         description="Array of SOP classes (UIDs or keywords such as CTImageStorage) it is limited to. Absent: all.",
     )
     transfer_syntaxes: list[Annotated[str, PlainValidator(words.transfer_syntax)]] | None = Field(
-        None,
+        default=None,
         description="Array of transfer syntaxes (UIDs or keywords such as JPEG2000Lossless) it is limited to. "
         "Absent: all that are not off by default.",
     )
     max_associations: Count | None = Field(
-        None, description="Most associations of this peer at the same time. Absent: limits.associations_per_peer."
+        default=None,
+        description="Most associations of this peer at the same time. Absent: limits.associations_per_peer.",
     )
 
 
@@ -274,8 +284,8 @@ class RoleTable(Table):
     """`[[role]]`: what a verified user may do; cuts down what the peer may do."""
 
     name: Name = Field(description="Name of the role.")
-    groups: list[str] = Field([], description="Array of directory groups whose members have this role.")
-    may: Verbs = Field([], description=f"Array of verbs it allows: {', '.join(Verb)}. Empty: nothing.")
+    groups: list[str] = Field(default=[], description="Array of directory groups whose members have this role.")
+    may: Verbs = Field(default=[], description=f"Array of verbs it allows: {', '.join(Verb)}. Empty: nothing.")
 
 
 class VerifierTable(Table):
@@ -285,9 +295,11 @@ class VerifierTable(Table):
     kind: Annotated[Kind, PlainValidator(words.one_of({kind.value: kind for kind in Kind}))] = Field(
         description="local, ldap, oidc, kerberos or saml."
     )
-    issuer: str | None = Field(None, description="URL of the OpenID Connect issuer.")
-    audience: str | None = Field(None, description="Audience that a token must name.")
-    ca: FilePath | None = Field(None, description="File with the authorities that vouch for the verifier's server.")
+    issuer: str | None = Field(default=None, description="URL of the OpenID Connect issuer.")
+    audience: str | None = Field(default=None, description="Audience that a token must name.")
+    ca: FilePath | None = Field(
+        default=None, description="File with the authorities that vouch for the verifier's server."
+    )
 
 
 class SinkTable(Table):
@@ -297,8 +309,8 @@ class SinkTable(Table):
     kind: Annotated[SinkKind, PlainValidator(words.one_of({kind.value: kind for kind in SinkKind}))] = Field(
         description="syslog, fhir, jsonl or alert."
     )
-    address: str | None = Field(None, description="Where it sends to.")
-    tls: ClientTls | None = Field(None, description="Table: ca, certificate, key. Absent: plaintext.")
+    address: str | None = Field(default=None, description="Where it sends to.")
+    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key. Absent: plaintext.")
 
 
 _SESSION, _CONNECTION = SessionLimits(), ConnectionLimits()
@@ -308,47 +320,58 @@ class LimitsTable(Table):
     """`[limits]`: sizes as bytes or "1 MiB", times as seconds or "15 s"."""
 
     associate_pdu: Annotated[int, PlainValidator(_size(4 * KiB, 16 * MiB))] = Field(
-        _SESSION.associate_pdu, description="Longest A-ASSOCIATE PDU, either direction."
+        default=_SESSION.associate_pdu, description="Longest A-ASSOCIATE PDU, either direction."
     )
     pdu: Annotated[int, PlainValidator(_size(4 * KiB, 64 * MiB))] = Field(
-        _SESSION.pdu, description="Longest P-DATA PDU that two parties may agree on."
+        default=_SESSION.pdu, description="Longest P-DATA PDU that two parties may agree on."
     )
     command_set: Annotated[int, PlainValidator(_size(1 * KiB, 1 * MiB))] = Field(
-        _SESSION.command_set, description="Longest DIMSE command set, all fragments together."
+        default=_SESSION.command_set, description="Longest DIMSE command set, all fragments together."
     )
     outstanding_operations: Count = Field(
-        _SESSION.outstanding_operations, description="Requests without a final response, per direction."
+        default=_SESSION.outstanding_operations, description="Requests without a final response, per direction."
     )
-    first_byte: Seconds = Field(_SESSION.first_byte, description="From accept to the first byte.")
+    first_byte: Seconds = Field(default=_SESSION.first_byte, description="From accept to the first byte.")
     associate_deadline: Seconds = Field(
-        _SESSION.associate_deadline, description="From accept to the whole A-ASSOCIATE-RQ."
+        default=_SESSION.associate_deadline, description="From accept to the whole A-ASSOCIATE-RQ."
     )
-    archive_connect: Seconds = Field(_SESSION.archive_connect, description="TCP connect to one address of an archive.")
+    archive_connect: Seconds = Field(
+        default=_SESSION.archive_connect, description="TCP connect to one address of an archive."
+    )
     archive_answer: Seconds = Field(
-        _SESSION.archive_answer, description="From the gate's A-ASSOCIATE-RQ to the archive's answer."
+        default=_SESSION.archive_answer, description="From the gate's A-ASSOCIATE-RQ to the archive's answer."
     )
-    idle: Seconds = Field(_SESSION.idle, description="No operation outstanding and no byte in either direction.")
+    idle: Seconds = Field(
+        default=_SESSION.idle, description="No operation outstanding and no byte in either direction."
+    )
     no_progress: Seconds = Field(
-        _SESSION.no_progress, description="An operation outstanding, and no byte in either direction."
+        default=_SESSION.no_progress, description="An operation outstanding, and no byte in either direction."
     )
-    write_stall: Seconds = Field(_SESSION.write_stall, description="Bytes wait for one party and it takes none.")
+    write_stall: Seconds = Field(
+        default=_SESSION.write_stall, description="Bytes wait for one party and it takes none."
+    )
     absolute: Annotated[float, PlainValidator(_seconds(30 * DAY))] = Field(
-        _SESSION.absolute, description="Longest life of an association, whatever it does."
+        default=_SESSION.absolute, description="Longest life of an association, whatever it does."
     )
-    close: Seconds = Field(_SESSION.close, description="Wait for the other side to close the connection (ARTIM).")
-    associations: Count = Field(_CONNECTION.associations, description="Most associations, all peers together.")
+    close: Seconds = Field(
+        default=_SESSION.close, description="Wait for the other side to close the connection (ARTIM)."
+    )
+    associations: Count = Field(default=_CONNECTION.associations, description="Most associations, all peers together.")
     associations_per_peer: Count = Field(
-        _CONNECTION.associations_per_peer, description="Most associations of one peer."
+        default=_CONNECTION.associations_per_peer, description="Most associations of one peer."
     )
     associations_per_address: Count = Field(
-        _CONNECTION.associations_per_address, description="Most associations from one address."
+        default=_CONNECTION.associations_per_address, description="Most associations from one address."
     )
     half_open: Count = Field(
-        _CONNECTION.half_open, description="Most connections without a whole A-ASSOCIATE-RQ, all addresses together."
+        default=_CONNECTION.half_open,
+        description="Most connections without a whole A-ASSOCIATE-RQ, all addresses together.",
     )
-    half_open_per_address: Count = Field(_CONNECTION.half_open_per_address, description="The same, from one address.")
+    half_open_per_address: Count = Field(
+        default=_CONNECTION.half_open_per_address, description="The same, from one address."
+    )
     drain: Seconds = Field(
-        _CONNECTION.drain, description="What running associations get after SIGTERM before they are aborted."
+        default=_CONNECTION.drain, description="What running associations get after SIGTERM before they are aborted."
     )
 
 
@@ -356,7 +379,7 @@ class AuditTable(Table):
     """`[audit]`: the records."""
 
     on_failure: Annotated[OnAuditFailure, PlainValidator(words.one_of({w.value: w for w in OnAuditFailure}))] = Field(
-        OnAuditFailure.REFUSE,
+        default=OnAuditFailure.REFUSE,
         description="While records cannot be kept: refuse associations, or continue without a record.",
     )
 
@@ -365,7 +388,7 @@ class MetricsTable(Table):
     """`[metrics]`: numbers for monitoring systems."""
 
     bind: Annotated[Endpoint, PlainValidator(units.bind)] | None = Field(
-        None, description='Literal address and port to serve metrics on, for instance "127.0.0.1:9108".'
+        default=None, description='Literal address and port to serve metrics on, for instance "127.0.0.1:9108".'
     )
 
 

@@ -13,6 +13,7 @@ DURATIONS = {"ms": Decimal("0.001"), "s": Decimal(1), "min": Decimal(60), "h": D
 
 _QUANTITY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)")
 _ENDPOINT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
@@ -95,7 +96,7 @@ def _endpoint(value: object, examples: str) -> Endpoint:
         raise WrongValueError(f"expected a port of at most 65535, came {shown(value)}", hint)
     if found["bracketed"] is not None:
         address = literal(found["bracketed"])
-        if not isinstance(address, IPv6Address):
+        if not isinstance(address, IPv6Address) or not _ZONE.fullmatch(address.scope_id or "lo"):
             raise WrongValueError(f"expected an IPv6 address in the brackets, came {shown(value)}", hint)
         return Endpoint(str(address), port)
     host = found["plain"]

@@ -99,6 +99,10 @@ def network(value: object) -> str:
         raise WrongValueError(
             f'expected an address, a CIDR or "any", came {shown(value)}', _network_hint(value)
         ) from None
+    if "%" in value:
+        raise WrongValueError(
+            f"expected a network without a zone, came {shown(value)}", "leave out the % and what follows"
+        )
     if isinstance(found, IPv6Network) and found.network_address.ipv4_mapped is not None and found.prefixlen >= 96:
         raise WrongValueError(
             f"expected an IPv4 network, came its IPv6-mapped form {shown(value)}",

@@ -1,4 +1,4 @@
-"""Invariant: any bytes decode to a Command or Malformed, never an exception; its encoding decodes to the same Command."""
+"""Invariant: any bytes decode to a Command or Malformed, never an exception; its encoding decodes to the same."""
 
 import sys
 

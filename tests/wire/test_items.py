@@ -32,6 +32,8 @@ def test_a_counted_field_may_end_with_its_item_but_not_later():
     assert counted(b"\0\2ab", 0, 4, "here") == (2, 4)
     with pytest.raises(ItemError, match="a field says 3 bytes, its item has 2 left"):
         counted(b"\0\3ab", 0, 4, "here")
+    with pytest.raises(ItemError, match="a field length of 2 bytes, 1 left"):
+        counted(b"\0", 0, 1, "here")
 
 
 @pytest.mark.parametrize("raw", [b"1.2", b"1.2\0", b"1.2 ", b"1.2\0 \0"])

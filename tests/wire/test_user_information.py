@@ -80,6 +80,12 @@ def test_role_selections_end_with_two_roles(tail):
         read(MAXIMUM, CLASS, b"\x54\0" + (27 + len(tail)).to_bytes(2, "big") + b"\0\x19" + CT.encode() + tail)
 
 
+@pytest.mark.parametrize("length", [0, 1])
+def test_an_identity_begins_with_type_and_flag(length):
+    with pytest.raises(ItemError, match=f"an identity type and a flag, found {length} bytes"):
+        read(MAXIMUM, CLASS, b"\x58\0\0" + bytes([length]) + b"\1" * length)
+
+
 def test_a_common_extended_negotiation_may_have_a_reserved_tail():
     fields = b"\0\x031.2\0\x031.3\0\x0a\0\x031.4\0\x031.5"
     information = read(MAXIMUM, CLASS, b"\x57\0" + (len(fields) + 2).to_bytes(2, "big") + fields + b"??")

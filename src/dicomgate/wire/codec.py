@@ -26,8 +26,8 @@ from dicomgate.wire.pdu import (
 )
 from dicomgate.wire.user_information import decode_user_information, encode_user_information
 
-MOST_TRANSFER_SYNTAXES = 128
-"""Transfer syntaxes of one presentation context. DICOM defines about 60, retired ones included."""
+MOST_CONTEXT_SUB_ITEMS = 128
+"""Sub-items of one presentation context. DICOM defines about 60 transfer syntaxes, retired ones included."""
 
 _HEADER = Struct(">BxI")
 _ASSOCIATE = Struct(">H2x16s16s32s")  # protocol version, called and calling AE title, reserved: PS3.8 table 9-11
@@ -141,10 +141,8 @@ def _proposed_context(body: bytes, start: int, end: int) -> ProposedContext:
     context_id = _context_id(body, start, end, "item 20H")
     abstract_syntax: str | None = None
     transfer_syntaxes: list[str] = []
-    for kind, first, last in items(body, start + _CONTEXT_RQ.size, end, "item 20H"):
+    for kind, first, last in items(body, start + _CONTEXT_RQ.size, end, "item 20H", MOST_CONTEXT_SUB_ITEMS):
         if kind == ItemType.TRANSFER_SYNTAX:
-            if len(transfer_syntaxes) == MOST_TRANSFER_SYNTAXES:
-                raise ItemError(f"item 20H: expected at most {MOST_TRANSFER_SYNTAXES} sub-items 40H, found more")
             transfer_syntaxes.append(uid(body, first, last, "sub-item 40H"))
         elif kind == ItemType.ABSTRACT_SYNTAX:
             if abstract_syntax is not None:
@@ -164,7 +162,7 @@ def _context_answer(body: bytes, start: int, end: int) -> ContextAnswer:
     if result is None:
         raise ItemError(f"item 21H: expected a result of 0 to 4, found {body[start + 2]} {at(start + 2)}")
     transfer_syntax: str | None = None
-    for kind, first, last in items(body, start + _CONTEXT_AC.size, end, "item 21H"):
+    for kind, first, last in items(body, start + _CONTEXT_AC.size, end, "item 21H", MOST_CONTEXT_SUB_ITEMS):
         # Under any other result the sub-item "is not significant": peers send it empty, wrong or not at all.
         if kind == ItemType.TRANSFER_SYNTAX and result is ContextResult.ACCEPTANCE:
             if transfer_syntax is not None:

@@ -10,7 +10,7 @@ from struct import Struct
 from dicomgate.wire.codes import AbortReason, ItemType
 
 MOST_ITEMS = 1024
-"""Items inside one parent. 128 presentation contexts with one 54H, 56H and 57H each stay below half of it."""
+"""Items inside one parent. 128 presentation contexts, or a 54H, 56H and 57H for each of them, stay far below it."""
 
 _HEADER = Struct(">BxH")
 _LENGTH = Struct(">H")
@@ -42,13 +42,13 @@ def at(position: int) -> str:
     return f"at byte {position + _PDU_HEADER} of the PDU"
 
 
-def items(body: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, int, int]]:
+def items(body: bytes, start: int, end: int, where: str, most: int = MOST_ITEMS) -> Iterator[tuple[int, int, int]]:
     """Each item of body[start:end] as (type, first offset, end offset) of its value (PS3.8 9.3.1).
 
-    Raises ItemError when an item does not fit into its parent, or when there are more than MOST_ITEMS.
+    Raises ItemError when an item does not fit into its parent, or when there are more than `most`.
     """
     position = start
-    for _ in range(MOST_ITEMS):
+    for _ in range(most):
         if position == end:
             return
         if end - position < _HEADER.size:
@@ -62,7 +62,7 @@ def items(body: bytes, start: int, end: int, where: str) -> Iterator[tuple[int, 
             )
         yield kind, first, position
     if position != end:
-        raise ItemError(f"{where}: expected at most {MOST_ITEMS} items, found more {at(position)}")
+        raise ItemError(f"{where}: expected at most {most} items, found more {at(position)}")
 
 
 def counted(body: bytes, start: int, end: int, where: str) -> tuple[int, int]:

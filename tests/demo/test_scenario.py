@@ -1,5 +1,6 @@
 """The whole demo: exit 0 with the real gate, exit 1 with one that guards nothing or does not come up."""
 
+import gc
 import re
 import sys
 from io import StringIO
@@ -9,12 +10,24 @@ import pytest
 from rich.console import Console
 
 from dicomgate.demo import clients, scenario, stage
+from dicomgate.demo.answers import Answers, Unexpected
+from dicomgate.demo.archive import Archive
+from dicomgate.demo.result import Result
 from dicomgate.demo.scenario import run_demo
+from dicomgate.demo.stage import Refusal, Stage
+from dicomgate.demo.steps import Step
+
+RESET_CONNECTIONS = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
+"""pynetdicom 3 does not close its socket when the other side has reset the connection, which a gate does."""
 
 
 def played(keep: bool = False) -> tuple[int, str]:
     output = StringIO()
-    return run_demo(keep, Console(file=output, width=80)), output.getvalue()
+    code = run_demo(keep, Console(file=output, width=80))
+    gc.collect()  # whatever pynetdicom left open is collected here, and not during some later test
+    return code, output.getvalue()
 
 
 @pytest.fixture
@@ -24,6 +37,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.system
+@RESET_CONNECTIONS
 def test_every_expectation_holds_with_the_gate() -> None:
     code, transcript = played()
     assert code == 0, transcript
@@ -33,6 +47,7 @@ def test_every_expectation_holds_with_the_gate() -> None:
 
 
 @pytest.mark.system
+@RESET_CONNECTIONS
 @pytest.mark.usefixtures("impatient")
 def test_a_gate_that_guards_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     careless = Path(__file__).with_name("careless_gate.py")
@@ -74,3 +89,24 @@ def test_the_folder_stays_only_when_asked(monkeypatch: pytest.MonkeyPatch, tmp_p
     (folder,) = tmp_path.iterdir()
     assert (folder / "gate.toml").exists()
     assert re.search(rf"Kept: {re.escape(str(folder))}$", transcript, re.MULTILINE)
+
+
+def test_a_record_belongs_to_the_step_during_which_it_was_made() -> None:
+    def refusal(time: float) -> Refusal:
+        return Refusal(time, f"at {time}", "connection_refused", "malformed", "not DICOM", "")
+
+    step = Step("EVIL asks", "pynetdicom", lambda: (), ())
+    first, second = Result(step, 1700000000.0268), Result(step, 1700000000.0331)
+    before, early, late, after = (refusal(1700000000 + ms / 1000) for ms in (25, 26, 32, 33))
+    told = scenario._with_refusals([first, second], [before, early, late, after])
+    assert [result.refusals for result in told] == [(early, late), (after,)]
+
+
+def test_a_client_that_breaks_off_is_one_failed_step(tmp_path: Path) -> None:
+    def break_off() -> Answers:
+        raise RuntimeError("the association was aborted")
+
+    stood = Stage(tmp_path, tmp_path / "gate.toml", Archive(()), clients.Receiver("READER1"), {}, False)
+    result = scenario._play_step(stood, Step("CT1 asks", "pynetdicom", break_off, ()))
+    assert result.answers == (Unexpected("RuntimeError: the association was aborted"),)
+    assert not result.held

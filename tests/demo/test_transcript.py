@@ -69,7 +69,8 @@ def test_a_terminal_without_unicode_gets_other_marks() -> None:
     transcript = Transcript(Console(file=output, width=80))
     transcript.opening()
     transcript.step(REFUSED)
-    transcript.next(Path("kept"))
+    transcript.next()
+    transcript.kept(Path("kept"))
     output.flush()
     assert b"\n+ Somebody types CT2" in output.buffer.getvalue()
 
@@ -84,7 +85,7 @@ def test_every_line_fits() -> None:
     transcript.archive_log(SEEN)
     transcript.closing([REFUSED], SEEN, ["something " * 20])
     transcript.closing([REFUSED], SEEN, [])
-    transcript.next(None)
+    transcript.next()
     text = output.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "refused by [peer[ct-2].networks]" in text  # not swallowed as markup

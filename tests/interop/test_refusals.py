@@ -21,6 +21,8 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
+    UnifiedProcedureStepPull,
+    UnifiedProcedureStepPush,
     Verification,
 )
 
@@ -50,6 +52,7 @@ state = "sqlite:///gate.db"
 archive_answer = "1 s"
 first_byte = "2 s"
 associate_deadline = "2 s"
+close = "1 s"
 
 [[listener]]
 name = "outside"
@@ -98,8 +101,9 @@ ae_titles = ["RIS"]
 networks = ["127.0.0.1"]
 listeners = ["outside"]
 assurance = "address"
-may = ["mpps", "commit"]
+may = ["mpps", "commit", "ups"]
 archive = "main"
+address = "{ris}"
 
 [[peer]]
 name = "monitor"
@@ -126,15 +130,17 @@ class Door:
 
     gate: Gate
     archive: PynetdicomPeer
+    ris: PynetdicomPeer
     silent: EavesdroppingListener
     study: tuple[studies.Instance, ...]
 
     @contextmanager
     def nobody_is_reached(self) -> Iterator[None]:
-        """Whatever happens in the block, neither the archive nor the silent address sees a connection."""
-        before = (self.archive.connections, self.silent.connections)
+        """Whatever happens in the block, nobody behind the gate sees a connection."""
+        behind = (self.archive, self.ris, self.silent)
+        before = [party.connections for party in behind]
         yield
-        assert (self.archive.connections, self.silent.connections) == before
+        assert [party.connections for party in behind] == before
 
     def refusal(self, source: Address, **filters: object) -> dict[str, Any]:
         """The record of what was refused to a caller, known by its port; it has an ID and a reason."""
@@ -150,10 +156,14 @@ class Door:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("door")
     study = tuple(studies.study(folder / "study", "refusals", 2))
-    with pynetdicom_peer("ARCHIVE", instances=study) as archive, eavesdropping_listener() as silent:
-        text = CONFIGURATION.format(archive=archive.address, silent=silent.address)
+    with (
+        pynetdicom_peer("ARCHIVE", instances=study) as archive,
+        pynetdicom_peer("RIS") as ris,
+        eavesdropping_listener() as silent,
+    ):
+        text = CONFIGURATION.format(archive=archive.address, ris=ris.address, silent=silent.address)
         with running_gate(folder / "gate", text) as gate:
-            yield Door(gate, archive, silent, study)
+            yield Door(gate, archive, ris, silent, study)
 
 
 # -- associations --------------------------------------------------------------------------------------------
@@ -420,6 +430,46 @@ def test_an_operation_is_refused_and_the_association_lives_on(door: Door, case: 
     assert record["rule"] == case.rule
     assert record["peer"] is not None
     assert record["refusal_id"] in (second.ErrorComment or "")
+
+
+CALL_BACKS = {
+    "C-FIND": (
+        UnifiedProcedureStepPull,
+        lambda: message(
+            C_FIND,
+            AffectedSOPClassUID=UnifiedProcedureStepPush,
+            Priority=2,
+            Identifier=BytesIO(b"\x08\x00\x18\x00" + bytes(4)),
+        ),
+        0xC000,
+    ),
+    "N-ACTION": (
+        StorageCommitmentPushModel,
+        lambda: message(
+            N_ACTION,
+            RequestedSOPClassUID=StorageCommitmentPushModel,
+            RequestedSOPInstanceUID=COMMITMENT_INSTANCE,
+            ActionTypeID=1,
+        ),
+        0x0124,
+    ),
+}
+
+
+@pytest.mark.parametrize(("on", "request_of", "status"), CALL_BACKS.values(), ids=CALL_BACKS.keys())
+def test_an_archive_that_calls_back_may_report_but_not_ask(
+    door: Door, on: str, request_of: Callable[[], Any], status: int
+) -> None:
+    source = free_address()
+    report = message(N_EVENT_REPORT, EventTypeID=1, AffectedSOPInstanceUID=COMMITMENT_INSTANCE)
+    report.AffectedSOPClassUID = StorageCommitmentPushModel
+    contexts = sorted({on, str(StorageCommitmentPushModel)})
+    with association(door.gate.address("inside"), "ARCHIVE", "RIS", contexts, source=source) as made:
+        assert ask(made, request_of(), on).Status == status
+        assert ask(made, report, StorageCommitmentPushModel).Status == SUCCESS
+    assert [operation.command for operation in door.ris.associations[-1].operations] == ["N-EVENT-REPORT"]
+    record = door.refusal(source, event="operation_refused")
+    assert (record["status"], record["rule"]) == (f"{status:04X}", "peer[workflow].may")
 
 
 def test_a_refused_retriever_can_still_retrieve(door: Door) -> None:

@@ -89,6 +89,11 @@ def test_pynetdicom_moves_to_another_peer(lab: Hospital, archive: str) -> None:
         uid: item.data_set() for uid, item in wanted.items()
     }
     assert lab.viewer.associations[-1].calling_ae_title == archive
+    if lab.gate:
+        back = lab.gate.await_record(
+            event="operation", calling_ae_title=archive, called_ae_title=Title.VIEWER, sop_instance_uid=min(wanted)
+        )
+        assert (back["listener"], back["verb"], back["status"]) == ("inside", "store", "0000")
     # DCMTK and Orthanc name who asked for the move, pynetdicom names itself (PS3.7 9.1.1.1.8 leaves it open).
     originator = archive if archive == "NOTEBOOK" else Title.WORKSTATION
     assert {came.move_originator and came.move_originator[0] for came in lab.viewer.received.values()} == {originator}

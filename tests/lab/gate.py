@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.process import Address, LabError, Process, running, wait_until
+from lab.process import Address, LabError, Process, read, running, wait_until
 
 DICOMGATE = (sys.executable, "-m", "dicomgate")
 READY_SECONDS = 30.0
@@ -28,7 +28,7 @@ class Gate:
 
     def address(self, listener: str) -> Address:
         """Where a listener accepts, as the gate itself has printed it."""
-        return _printed_addresses(self.process.text())[listener]
+        return _printed_addresses(read(self.process.stdout))[listener]
 
     @property
     def log(self) -> str:
@@ -91,7 +91,7 @@ def running_gate(directory: Path, configuration: str) -> Iterator[Gate]:
     command: list[str | Path] = [*DICOMGATE, "run", "-c", file]
 
     def ready(process: Process) -> bool:
-        return len(_printed_addresses(process.text())) == listeners
+        return len(_printed_addresses(read(process.stdout))) == listeners
 
     with running("dicomgate", command, directory, ready=ready, seconds=READY_SECONDS) as process:
         yield Gate(file, process)

@@ -70,15 +70,16 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A running program and the file that holds all it printed."""
+    """A running program and the files that hold all it printed."""
 
     name: str
     popen: subprocess.Popen[bytes]
-    log: Path
+    stdout: Path
+    stderr: Path
 
     def text(self) -> str:
-        """All it has printed so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        """All it has printed so far: stdout, then stderr."""
+        return read(self.stdout) + read(self.stderr)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the program itself, not to what it forked."""
@@ -105,7 +106,11 @@ class Process:
 
     def tail(self) -> str:
         """Its last lines, to be shown when something failed."""
-        return "\n".join([f"--- {self.log.name}", *self.text().splitlines()[-LOG_TAIL_LINES:]])
+        return "\n".join(
+            line
+            for path in (self.stdout, self.stderr)
+            for line in [f"--- {path.name}", *read(path).splitlines()[-LOG_TAIL_LINES:]]
+        )
 
     def stop(self, seconds: float = 10.0) -> int:
         """SIGTERM to its process group, SIGKILL to what is left; the exit code of the program (again, if it ended)."""
@@ -132,6 +137,11 @@ class Process:
         return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def read(path: Path) -> str:
+    """What a program has written to a file so far, even if it is not text."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 @contextmanager
 def running(
     name: str,
@@ -144,22 +154,22 @@ def running(
 ) -> Iterator[Process]:
     """Start a program in `directory`, wait until it is ready, and stop its process group at the end.
 
-    Its output goes to `directory/NAME.log`. LabError if it dies or is not ready within `seconds`. `grace` is how
-    many seconds it gets between SIGTERM and SIGKILL.
+    Its output goes to `directory/NAME.out` and `NAME.err`. LabError if it dies or is not ready within `seconds`.
+    `grace` is how many seconds it gets between SIGTERM and SIGKILL.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    log = directory / f"{name}.log"
-    with log.open("wb") as output:
+    stdout, stderr = directory / f"{name}.out", directory / f"{name}.err"
+    with stdout.open("wb") as output, stderr.open("wb") as errors:
         popen = subprocess.Popen(
             [str(argument) for argument in arguments],
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             start_new_session=True,
             env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
-    process = Process(name, popen, log)
+    process = Process(name, popen, stdout, stderr)
     try:
         process.wait_ready(lambda: ready(process), seconds)
         yield process

@@ -26,6 +26,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
+    UnifiedProcedureStepPull,
     Verification,
 )
 
@@ -331,7 +332,7 @@ def pynetdicom_peer(
     for context in AllStoragePresentationContexts:
         # Both roles, or the reversed C-STORE of a C-GET has no context to run on (PS3.4 C.5.3).
         entity.add_supported_context(context.abstract_syntax, syntaxes, scu_role=True, scp_role=True)
-    for sop_class in (Verification, ModalityPerformedProcedureStep, *QUERY_MODELS):
+    for sop_class in (Verification, ModalityPerformedProcedureStep, UnifiedProcedureStepPull, *QUERY_MODELS):
         entity.add_supported_context(sop_class)
     entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
 

@@ -6,7 +6,7 @@ The table is total: a pair that PS3.8 table 9-10 leaves blank is `Impossible`, w
 """
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from dicomgate.wire.codes import PduType
 
@@ -29,7 +29,7 @@ class State(StrEnum):
     AWAITING_CLOSE = "Sta13"
 
 
-class Occurrence(Enum):
+class Occurrence(StrEnum):
     """PS3.8 9.2.2, table 9-10: what can happen, with its event number."""
 
     LOCAL_REQUEST = "Evt1"
@@ -64,7 +64,7 @@ RECEIVED: dict[PduType, Occurrence] = {
 }
 
 
-class Action(Enum):
+class Action(StrEnum):
     """PS3.8 9.2.3, tables 9-6 to 9-9: what to do, with its name there."""
 
     CONNECT = "AE-1"

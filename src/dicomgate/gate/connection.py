@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from dicomgate.audit.record import Record
 from dicomgate.facts import Origin, Side
-from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, tune
+from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, keep_alive, send_at_once
 from dicomgate.gate.upstream import SocketAddress
 from dicomgate.policy.verdict import AssociationPermit, Deny
 from dicomgate.session.events import (
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _SHORT = 32 * 1024
 """Below this a read was no bulk, and its ACK is worth hurrying."""
+_LASTING = 30.0
+"""Seconds after which an association is worth the system calls of keepalive towards the called party."""
 _TOO_MUCH_TO_SAY = 64 * 1024
 """A side that lets this much of what it asked for lie is not read any further."""
 
@@ -45,7 +47,18 @@ _TOO_MUCH_TO_SAY = 64 * 1024
 class Connection:
     """One association being driven."""
 
-    __slots__ = ("_candidates", "_connect_deadline", "_connecting", "_counted", "_gate", "_links", "origin", "session")
+    __slots__ = (
+        "_began",
+        "_candidates",
+        "_connect_deadline",
+        "_connecting",
+        "_counted",
+        "_gate",
+        "_kept_alive",
+        "_links",
+        "origin",
+        "session",
+    )
 
     def __init__(self, gate: "Gate", sock: socket.socket, origin: Origin, association: str, now: float) -> None:
         self._gate = gate
@@ -54,6 +67,8 @@ class Connection:
         self._connecting: tuple[socket.socket, SocketAddress] | None = None
         self._candidates: list[SocketAddress] = []
         self._connect_deadline = 0.0
+        self._began = now
+        self._kept_alive = False
         self._counted: AssociationPermit | None = None
         self.session = Session(
             association,
@@ -70,10 +85,7 @@ class Connection:
         """Start reading. `early` came behind a PROXY header."""
         if early:
             self.handle(Received(Side.REQUESTOR, memoryview(early)))
-        link = self._links.get(Side.REQUESTOR)
-        if link is not None:
-            acknowledge_at_once(link.sock)
-            self._regulate()
+        self._regulate()
 
     # -- events up -----------------------------------------------------------------------------------------
 
@@ -92,7 +104,6 @@ class Connection:
             self._send(commands[0].side, (commands[0].data,), now)
         else:
             self._carry_out(commands, now)
-        self._regulate()
 
     def _after_bug(self, now: float) -> list[Command]:
         try:
@@ -118,13 +129,12 @@ class Connection:
         if got == 0:
             self.handle(HungUp(side))
             return
-        if 0 < got < _SHORT:
+        self.handle(Received(side, view[: start + max(got, 0)]))
+        if 0 < got < _SHORT and self.session.hurried(side) and side in self._links:
             try:
                 acknowledge_at_once(link.sock)
             except OSError as error:
                 self.handle(HungUp(side, error.strerror or "connection lost"))
-                return
-        self.handle(Received(side, view[: start + max(got, 0)]))
 
     def _writable(self, side: Side) -> None:
         link = self._links[side]
@@ -171,10 +181,12 @@ class Connection:
         if link is None:
             return
         try:
-            link.send(pieces, now)
+            if link.send(pieces, now):
+                return
         except OSError:
             # What the peer sent before it left may still be there to read; its end of file tells the session.
             link.discard()
+        self._regulate()
 
     def _regulate(self) -> None:
         """Read a side only while the other takes what it says and it takes what it asked for."""
@@ -208,6 +220,7 @@ class Connection:
         if link.writing:
             self._gate.loop.remove_writer(link.fd)
         link.sock.close()
+        self._regulate()
 
     def _finish(self) -> None:
         for side in (Side.REQUESTOR, Side.ACCEPTOR):
@@ -249,7 +262,7 @@ class Connection:
             except OSError as error:
                 failure = error.strerror or "no socket"
                 continue
-            tune(sock)
+            send_at_once(sock)
             self._connecting = (sock, address)
             self._connect_deadline = now + self._gate.settings.session.archive_connect
             try:
@@ -279,8 +292,8 @@ class Connection:
         self._connecting = None
         self._gate.upstreams.answered(address)
         self._links[Side.ACCEPTOR] = Link(sock)
-        acknowledge_at_once(sock)
         self.handle(Connected())
+        self._regulate()
 
     def _connect_failed(self, address: SocketAddress, sock: socket.socket, why: str) -> None:
         self._connecting = None
@@ -307,6 +320,9 @@ class Connection:
         if now >= self.session.deadline:
             self.handle(TimeUp())
             return
+        if not self._kept_alive and now >= self._began + _LASTING and Side.ACCEPTOR in self._links:
+            self._kept_alive = True
+            keep_alive(self._links[Side.ACCEPTOR].sock)
         for side, link in tuple(self._links.items()):
             if link.pending_bytes and now - link.stalled_since >= self._gate.settings.session.write_stall:
                 self.handle(Stalled(side))

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from dicomgate.facts import Address, Origin
-from dicomgate.gate.link import tune
+from dicomgate.gate.link import keep_alive, send_at_once
 from dicomgate.gate.settings import ListenerSettings
 from dicomgate.policy.model import Endpoint
 from dicomgate.wire.pdu import Malformed
@@ -163,7 +163,8 @@ def _listen(bind: Endpoint) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tune(sock)
+        send_at_once(sock)
+        keep_alive(sock)
         sock.bind((bind.host, bind.port))
         sock.listen(4096)
     except BaseException:

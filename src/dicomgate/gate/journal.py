@@ -14,6 +14,8 @@ from typing import TextIO
 from dicomgate.audit.record import FIELDS, Event, Outcome, Record
 
 _QUEUE = 10_000
+_GATHER = 0.05
+"""Seconds between two writes: one wake-up for many lines instead of one each."""
 _QUIET = frozenset({Event.ASSOCIATION_REQUESTED, Event.ASSOCIATION_ADMITTED, Event.OPERATION})
 """Routine that the audit trail keeps and the log leaves out, unless it went wrong."""
 
@@ -48,7 +50,8 @@ class Journal:
                 self._dropped += 1
                 return
             self._lines.append(line)
-            self._wake.notify()
+            if len(self._lines) == 1:
+                self._wake.notify()
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what waits and stop; a stream that takes nothing is given up after `timeout` seconds."""
@@ -61,6 +64,7 @@ class Journal:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._lines or self._closing)
+                self._wake.wait_for(lambda: self._closing, _GATHER)
                 lines, self._lines = self._lines, deque()
                 dropped, self._dropped = self._dropped, 0
                 closing = self._closing

@@ -81,13 +81,13 @@ class Link:
             return  # already gone: there is nobody left to tell
 
 
-def tune(sock: socket.socket) -> None:
-    """Socket options of every DICOM connection, set on listeners too since Linux lets accepted sockets inherit them.
-
-    Small messages go out at once (TCP_NODELAY); a party that vanished without a word is noticed within two
-    minutes (keepalive).
-    """
+def send_at_once(sock: socket.socket) -> None:
+    """Small messages do not wait for the ACK of earlier ones. Accepted sockets inherit it from their listener."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """A party that vanished without a word is noticed within two minutes. Inherited from a listener as well."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)

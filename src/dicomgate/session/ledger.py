@@ -16,7 +16,18 @@ _STATUS = "{:04X}"
 class Ledger:
     """Makes records. `wall` turns the session's clock into seconds since 1970; `new_id` makes refusal IDs."""
 
-    __slots__ = ("_archive", "_assurance", "_called", "_calling", "_origin", "_peer", "association", "new_id", "wall")
+    __slots__ = (
+        "_address",
+        "_archive",
+        "_assurance",
+        "_called",
+        "_calling",
+        "_origin",
+        "_peer",
+        "association",
+        "new_id",
+        "wall",
+    )
 
     def __init__(
         self, association: str, origin: Origin, wall: Callable[[float], float], new_id: Callable[[], str]
@@ -25,6 +36,7 @@ class Ledger:
         self.wall = wall
         self.new_id = new_id
         self._origin = origin
+        self._address = str(origin.address)
         self._calling: str | None = None
         self._called: str | None = None
         self._peer: str | None = None
@@ -173,7 +185,7 @@ class Ledger:
             reason=reason,
             rule=rule,
             listener=self._origin.listener,
-            address=str(self._origin.address),
+            address=self._address,
             port=self._origin.port,
             calling_ae_title=self._calling,
             called_ae_title=self._called,

@@ -88,7 +88,8 @@ class Session:
         self._limits = limits
         self._admission = admission
         self._ledger = Ledger(association, origin, wall, new_refusal_id)
-        self._halves = {Side.REQUESTOR: Half(Role.ACCEPTOR), Side.ACCEPTOR: Half(Role.REQUESTOR)}
+        self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
+        self._halves = {Side.REQUESTOR: self._requestor, Side.ACCEPTOR: self._acceptor}
         self._flows = {Side.REQUESTOR: Flow(limits), Side.ACCEPTOR: Flow(limits)}
         self._facts: AssociationFacts | None = None
         self._permit: AssociationPermit | None = None
@@ -98,19 +99,19 @@ class Session:
         self._began = self._last_byte = self._phase_began = now
         self._bytes = self._operations = self._refusals = 0
         self._ended = False
-        self._halves[Side.REQUESTOR].on(Occurrence.INCOMING_CONNECTION)
+        self._requestor.on(Occurrence.INCOMING_CONNECTION)
 
     # -- what the driver asks ------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
         """Both sides are closed; the session takes no more events."""
-        return all(half.state is State.IDLE for half in self._halves.values())
+        return self._requestor.state is State.IDLE and self._acceptor.state is State.IDLE
 
     @property
     def half_open(self) -> bool:
         """No whole A-ASSOCIATE-RQ has come yet."""
-        return self._halves[Side.REQUESTOR].state is State.AWAITING_REQUEST
+        return self._requestor.state is State.AWAITING_REQUEST
 
     @property
     def association(self) -> str:
@@ -132,7 +133,7 @@ class Session:
     def deadline(self) -> float:
         """When `TimeUp` is due; NEVER when only the driver's own clocks run (connecting, recording)."""
         limits = self._limits
-        requestor, acceptor = self._halves[Side.REQUESTOR].state, self._halves[Side.ACCEPTOR].state
+        requestor, acceptor = self._requestor.state, self._acceptor.state
         if State.AWAITING_CLOSE in (requestor, acceptor):
             return self._phase_began + limits.close
         if requestor is State.AWAITING_REQUEST:
@@ -143,6 +144,14 @@ class Session:
             return self._phase_began + limits.archive_answer
         quiet = limits.no_progress if self._busy else limits.idle
         return min(self._last_byte + quiet, self._began + limits.absolute)
+
+    def hurried(self, side: Side) -> bool:
+        """Is this side likely to hold back its next bytes until these are acknowledged (Nagle's algorithm)?
+
+        So it is inside a PDU or message, and while it answers operations one response after another.
+        """
+        flow = self._flows[side]
+        return bool(not flow.framer.idle or not flow.reader.between_messages or self._flows[side.other].outstanding)
 
     @property
     def _busy(self) -> bool:
@@ -279,10 +288,10 @@ class Session:
         self._ended = True
 
     def _recorded(self, durable: bool, now: float) -> None:
-        if self._halves[Side.REQUESTOR].state is not State.AWAITING_LOCAL_DECISION or self._permit is None:
+        if self._requestor.state is not State.AWAITING_LOCAL_DECISION or self._permit is None:
             return  # the requestor left meanwhile
         if durable:
-            self._halves[Side.ACCEPTOR].on(Occurrence.LOCAL_REQUEST)
+            self._acceptor.on(Occurrence.LOCAL_REQUEST)
             self._do(Connect(self._permit))
             return
         denied = Deny("audit.on_failure", "the admission could not be recorded", Reject.TEMPORARY_CONGESTION)
@@ -293,7 +302,7 @@ class Session:
 
     def _connected(self, now: float) -> None:
         permit = self._permit
-        half = self._halves[Side.ACCEPTOR]
+        half = self._acceptor
         if permit is None or half.state is not State.AWAITING_CONNECTION:
             return
         half.on(Occurrence.CONNECTED)
@@ -301,8 +310,8 @@ class Session:
         self._do(Relay(Side.ACCEPTOR, encode(permit.request), permit))
 
     def _unreachable(self, why: str, now: float) -> None:
-        if self._halves[Side.ACCEPTOR].state is State.AWAITING_CONNECTION:
-            self._halves[Side.ACCEPTOR].on(Occurrence.CONNECTION_CLOSED)
+        if self._acceptor.state is State.AWAITING_CONNECTION:
+            self._acceptor.on(Occurrence.CONNECTION_CLOSED)
             self._refuse_unanswered(why, now)
 
     def _accepted(self, accept: AssociateAccept, now: float) -> None:
@@ -319,7 +328,7 @@ class Session:
         for side, flow in self._flows.items():
             flow.reader.contexts = accepted
             flow.framer.data_pdu = self._longest[side.other]
-        self._halves[Side.REQUESTOR].on(Occurrence.LOCAL_ACCEPT)
+        self._requestor.on(Occurrence.LOCAL_ACCEPT)
         self._do(Relay(Side.REQUESTOR, encode(agreement.accept), permit))
 
     def _rejected(self, rejection: Rejection, now: float) -> None:
@@ -334,7 +343,7 @@ class Session:
         self._end(Outcome.FAILURE, why, now, rule="archive", refusal_id=self._ledger.new_id(), status=status)
 
     def _reject(self, rejection: Rejection, now: float) -> None:
-        half = self._halves[Side.REQUESTOR]
+        half = self._requestor
         if half.state is State.AWAITING_LOCAL_DECISION:
             half.on(Occurrence.LOCAL_REJECT)
             self._phase_began = now
@@ -551,7 +560,7 @@ class Session:
             self._do(Write((self._ledger.refused(denied, refusal_id, status, now),)))
             self._ended = True
             return
-        if side is Side.ACCEPTOR and self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+        if side is Side.ACCEPTOR and self._requestor.state is State.AWAITING_LOCAL_DECISION:
             self._refuse_unanswered(told, now)
             return
         self._abort(side.other, Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED), now)
@@ -568,7 +577,7 @@ class Session:
 
     def _lost(self, side: Side, why: str, now: float, abort: Abort) -> None:
         """One side is gone without a release; the other learns it by A-ABORT, or by a refusal if it still waits."""
-        if side is Side.ACCEPTOR and self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+        if side is Side.ACCEPTOR and self._requestor.state is State.AWAITING_LOCAL_DECISION:
             self._refuse_unanswered(why, now)
             return
         self._abort(side.other, abort, now)
@@ -581,7 +590,7 @@ class Session:
                 half.on(Occurrence.ARTIM_EXPIRED)
                 self._do(Close(side, reset=True))
                 return
-        requestor, acceptor = self._halves[Side.REQUESTOR], self._halves[Side.ACCEPTOR]
+        requestor, acceptor = self._requestor, self._acceptor
         if requestor.state is State.AWAITING_REQUEST:
             seconds = limits.associate_deadline if self._bytes else limits.first_byte
             self._drop_half_open("limits", f"no A-ASSOCIATE-RQ within {seconds:g} s", now)
@@ -597,7 +606,7 @@ class Session:
 
     def _drop_half_open(self, rule: str, why: str, now: float) -> None:
         self._do(Write((self._ledger.connection_refused(rule, why, self._ledger.new_id(), None, now),)))
-        self._halves[Side.REQUESTOR].on(Occurrence.ARTIM_EXPIRED)
+        self._requestor.on(Occurrence.ARTIM_EXPIRED)
         self._do(Close(Side.REQUESTOR, reset=True))
         self._ended = True
 
@@ -606,7 +615,7 @@ class Session:
         if self.half_open:
             self._drop_half_open(rule, why, now)
             return
-        if self._halves[Side.REQUESTOR].state is State.AWAITING_LOCAL_DECISION:
+        if self._requestor.state is State.AWAITING_LOCAL_DECISION:
             self._abort(Side.ACCEPTOR, Abort(), now)
             self._reject(Reject.TEMPORARY_CONGESTION, now)
         else:
@@ -686,7 +695,10 @@ class Session:
 
 def _printable(raw: bytes) -> str:
     """An AE title for records, whatever was in it."""
-    return "".join(chr(b) if 0x20 <= b < 0x7F else "?" for b in raw).strip()
+    return raw.translate(_VISIBLE).decode("ascii").strip()
+
+
+_VISIBLE = bytes(b if 0x20 <= b < 0x7F else ord("?") for b in range(256))
 
 
 __all__ = ["NEVER", "Admission", "Permit", "Session"]

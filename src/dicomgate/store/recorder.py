@@ -27,6 +27,9 @@ CAPACITY = 100_000
 """Records that may wait, about 100 MB of memory."""
 RETRY_SECONDS = 1.0
 
+LAZY_SECONDS = 0.1
+"""How long records that nobody waits for may lie, to be written with an admission that comes meanwhile."""
+
 _ROWS_PER_STATEMENT = 64
 _ENTRIES_PER_RETRY = 1000  # a long queue is not written in vain each second while the disk is full
 _ODD_VALUE = (InterfaceError, ProgrammingError, IntegrityError, DataError, UnicodeError, OverflowError)
@@ -56,6 +59,7 @@ class Recorder:
         *,
         capacity: int = CAPACITY,
         retry: float = RETRY_SECONDS,
+        lazy: float = LAZY_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
@@ -64,11 +68,13 @@ class Recorder:
         self._health = health
         self._capacity = capacity
         self._retry = retry
+        self._lazy = lazy
         self._clock = clock
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
         self._entries: deque[_Entry] = deque()
         self._waiting = 0
+        self._urgent = 0  # entries that somebody waits for
         self._lost = 0
         self._failing: str | None = None
         self._closing = False
@@ -92,8 +98,9 @@ class Recorder:
             if fits and (done is None or self._failing is None):
                 self._entries.append(_Entry(rows, done))
                 self._waiting += len(rows)
-                if self._failing is None:
-                    self._changed.notify()
+                self._urgent += done is not None
+                if self._failing is None and (self._urgent == 1 if done else len(self._entries) == 1):
+                    self._changed.notify()  # otherwise the writer knows already that there is something to do
                 return
             if done is None:
                 self._lost += len(rows)
@@ -127,6 +134,7 @@ class Recorder:
         with self._changed:
             if self._failing is None:
                 self._changed.wait_for(lambda: self._entries or self._lost or self._closing)
+                self._changed.wait_for(lambda: self._urgent or self._closing, self._lazy)
             else:
                 self._changed.wait_for(lambda: self._closing, self._retry)
             if self._closing and (self._gave_up or not (self._entries or self._lost)):
@@ -163,6 +171,7 @@ class Recorder:
             for entry in entries:
                 self._entries.popleft()
                 self._waiting -= len(entry.rows)
+                self._urgent -= entry.done is not None
             self._lost -= lost
             recovered, self._failing = self._failing is not None, None
         news: list[Call] = [partial(self._health, None)] if recovered else []
@@ -177,6 +186,7 @@ class Recorder:
                 news += [partial(entry.done, False) for entry in self._entries if entry.done is not None]
                 self._entries = deque(entry for entry in self._entries if entry.done is None)
                 self._waiting = sum(len(entry.rows) for entry in self._entries)
+                self._urgent = 0
             self._failing = reason
             self._gave_up = self._closing
         self._tell(news)

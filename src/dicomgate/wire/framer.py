@@ -106,18 +106,13 @@ class Framer:
         self._dead = False
 
     def take_carry(self) -> bytes:
-        """Give up the part of a header that waits for its rest (at most 11 bytes).
+        """Give up the part of a header that waits for its rest (at most 5 bytes).
 
         A driver puts it in front of the bytes it reads next and feeds both, which saves a copy of the whole
         read. A driver that never calls this is served as well.
         """
         carry, self._carry = self._carry, b""
         return carry
-
-    @property
-    def idle(self) -> bool:
-        """True between two PDUs, with nothing kept."""
-        return self._kind is None and not self._carry
 
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that `data` completes or continues. After `Broken` everything is ignored."""
@@ -173,6 +168,8 @@ class Framer:
         start, payload = position, 0
         context = data[position + 10] << 8  # context ID with control header 00H: data set, more to come
         last = False
+        if not context & 0x0100:
+            return start  # an even context ID: the slow path says so
         while position + _BOTH_SIZE <= end:
             head, pdu_length, pdv_length, control = unpack(data, position)
             if (
@@ -201,14 +198,17 @@ class Framer:
         return position
 
     def _start_pdv(self, data: memoryview, position: int, end: int, frames: list[Frame]) -> int:
+        if self._in_pdu < PDV_HEADER.size:
+            return self._break_pdv(f"{self._in_pdu} bytes left where a PDV header needs 6", frames, end)
         if end - position < PDV_HEADER.size:
-            if self._in_pdu < PDV_HEADER.size:
-                return self._break_pdv(f"{self._in_pdu} bytes left where a PDV header needs 6", frames, end)
             self._carry = bytes(data[position:])
             return end
         length, context_id, control = PDV_HEADER.unpack_from(data, position)
         if not 2 <= length <= self._in_pdu - 4:
             return self._break_pdv(f"a PDV declares {length} bytes where {self._in_pdu - 4} are left", frames, end)
+        if length > self.data_pdu - 4:  # the PDU began before the limit was lowered
+            why = f"a PDV declares {length} bytes where {self.data_pdu - 4} are allowed"
+            return self._break_pdv(why, frames, end)
         if context_id % 2 == 0:
             return self._break_pdv(f"presentation context ID {context_id} is even", frames, end)
         self._in_pdu -= PDV_HEADER.size
@@ -259,7 +259,10 @@ class Framer:
 
 
 def p_data_pdus(context_id: int, command_set: bytes, maximum_length: int) -> bytes:
-    """A command set as P-DATA-TF PDUs of one PDV each, none longer than `maximum_length` (PS3.8 D.1, E.1)."""
+    """A command set as P-DATA-TF PDUs of one PDV each, none longer than `maximum_length` (PS3.8 D.1, E.1).
+
+    Below 8 a maximum length has no room for a fragment of two bytes; it is taken for 8.
+    """
     room = max(2, (maximum_length - PDV_HEADER.size) & ~1)  # fragments are even (PS3.8 E.1)
     pdus = []
     for start in range(0, len(command_set), room):

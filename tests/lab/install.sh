@@ -1,0 +1,26 @@
+#!/bin/sh
+# The real peers of the tests as Debian packages: DCMTK, Orthanc, and the relays the benchmark compares with.
+# Without root nothing is installed; the tests then say which of them they had to leave out, and why.
+set -eu
+packages="dcmtk orthanc haproxy nginx libnginx-mod-stream"
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "lab: not installed, and not root on Debian:$missing" >&2
+    exit 0
+fi
+# A packaged service must not start by itself and take a port.
+made=0
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    made=1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -o DPkg::Lock::Timeout=600 update
+# shellcheck disable=SC2086 - a list of words
+apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null
+[ "$made" = 0 ] || rm -f /usr/sbin/policy-rc.d

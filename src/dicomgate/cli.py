@@ -5,6 +5,7 @@ Data goes to stdout, talk goes to stderr. Exit codes: 0 done, 1 the answer is no
 """
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -86,6 +87,7 @@ def run(
     _warn(configuration)
     engine = open_store(configuration.state, configuration.base)
     _raise_open_files()
+    _calm_the_collector()
     loop = asyncio.new_event_loop()
     journal = Journal(verbose=verbose)
     gate: Gate | None = None
@@ -252,6 +254,13 @@ def _raise_open_files() -> None:
     """Each association takes two file descriptors; the soft limit of 1024 would end at 500."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _calm_the_collector() -> None:
+    """What is loaded now stays; associations free themselves. Measured: a tenth of an association's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from dicomgate.wire.pdu import (
     AssociateAccept,
     AssociateRequest,
     AsynchronousOperationsWindow,
+    CommonExtendedNegotiation,
     ContextAnswer,
     ExtendedNegotiation,
     Malformed,
@@ -38,6 +39,10 @@ OFF_UNLESS_WRITTEN: frozenset[str] = frozenset(
     }
 )
 """Transfer syntaxes that pass only where a peer names them."""
+
+MOST_EXTENDED_NEGOTIATION = 24 * 1024
+"""Bytes of all sub-items 56H, and of all 57H, that are sent on. Item 50H ends at 65,535 bytes (PS3.8 9.3.2.3) and
+has to hold the roles and the gate's own name as well. Real ones are a few bytes for each SOP class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def narrow(
     """The A-ASSOCIATE-RQ to send on: allowed contexts and roles only, rebuilt from the values that were judged.
 
     The user identity stays behind (it was meant for the gate), unknown sub-items are dropped, and
-    negotiation items for SOP classes that are not proposed any more go with them.
+    negotiation items for SOP classes that are not proposed any more go with them. So does extended negotiation
+    over MOST_EXTENDED_NEGOTIATION: without it, the defaults hold (PS3.7 D.3.3.5).
     """
     proposed = {context.abstract_syntax for context in contexts}
     told = request.user_information
@@ -113,10 +119,8 @@ def narrow(
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
             asynchronous_operations_window=window and _clamp_window(window, operations_limit),
             role_selections=tuple(role for role in roles if role.sop_class_uid in proposed),
-            extended_negotiations=tuple(e for e in told.extended_negotiations if e.sop_class_uid in proposed),
-            common_extended_negotiations=tuple(
-                e for e in told.common_extended_negotiations if e.sop_class_uid in proposed
-            ),
+            extended_negotiations=_extensions(told.extended_negotiations, proposed),
+            common_extended_negotiations=_common_extensions(told.common_extended_negotiations, proposed),
         ),
     )
 
@@ -192,7 +196,22 @@ def _agreed_roles(sent: AssociateRequest, accept: AssociateAccept) -> dict[str, 
 
 def _agreed_extensions(sent: AssociateRequest, accept: AssociateAccept) -> tuple[ExtendedNegotiation, ...]:
     proposed = {extension.sop_class_uid for extension in sent.user_information.extended_negotiations}
-    return tuple(e for e in accept.user_information.extended_negotiations if e.sop_class_uid in proposed)
+    return _extensions(accept.user_information.extended_negotiations, proposed)
+
+
+def _extensions(told: tuple[ExtendedNegotiation, ...], wanted: set[str]) -> tuple[ExtendedNegotiation, ...]:
+    kept = tuple(e for e in told if e.sop_class_uid in wanted)
+    size = sum(6 + len(e.sop_class_uid) + len(e.application_information) for e in kept)
+    return kept if size <= MOST_EXTENDED_NEGOTIATION else ()
+
+
+def _common_extensions(
+    told: tuple[CommonExtendedNegotiation, ...], wanted: set[str]
+) -> tuple[CommonExtendedNegotiation, ...]:
+    kept = tuple(e for e in told if e.sop_class_uid in wanted)
+    related = sum(2 + len(uid) for e in kept for uid in e.related_general_sop_class_uids)
+    size = related + sum(10 + len(e.sop_class_uid) + len(e.service_class_uid) for e in kept)
+    return kept if size <= MOST_EXTENDED_NEGOTIATION else ()
 
 
 def _agreed_window(sent: AssociateRequest, accept: AssociateAccept) -> AsynchronousOperationsWindow | None:

@@ -41,6 +41,9 @@ _QUERY_MODELS = (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+_ENDED_WITHIN = 1.0
+"""Seconds that a connection gets to end by itself."""
+
 _SUCCESS = 0x0000
 _PENDING = 0xFF00
 _CANCEL = 0xFE00
@@ -140,7 +143,7 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ae.shutdown()
+        shut_down(self._ae)
 
     def _saw(self, seen: Seen) -> None:
         with self._lock:
@@ -214,6 +217,18 @@ class Archive:
                 yield _CANCEL, None
                 return
             yield _PENDING, image
+
+
+def shut_down(ae: Any) -> None:
+    """Stop an application entity's servers, after the connections that are just ending have ended.
+
+    pynetdicom aborts every association that it still knows, and its state machine takes offence at an abort on a
+    connection that waits to be closed.
+    """
+    for association in ae.active_associations:
+        if association.dul.is_alive():
+            association.dul.join(_ENDED_WITHIN)
+    ae.shutdown()
 
 
 def _application_entity(ae_title: str) -> Any:

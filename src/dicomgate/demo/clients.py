@@ -21,9 +21,9 @@ from pynetdicom.sop_class import (
 )
 
 from dicomgate.demo.answers import Aborted, Answer, Answered, Answers, Closed, ContextRefused, Rejected, Unexpected
-from dicomgate.demo.archive import LOOPBACK, TRANSFER_SYNTAXES
+from dicomgate.demo.archive import LOOPBACK, TRANSFER_SYNTAXES, shut_down
 from dicomgate.demo.studies import SOP_CLASSES
-from dicomgate.wire.codes import CommandField, PduType, Rejection, Status
+from dicomgate.wire.codes import PduType, Rejection, Status
 
 PATIENCE = 8.0
 """Seconds any client waits for one answer."""
@@ -119,10 +119,10 @@ def store_while_entitled_to_get(call: Call, image: Dataset) -> Answers:
         )
 
 
-def send_bytes(port: int, data: bytes) -> Answers:
+def send_bytes(port: int, data: bytes, source_address: str = LOOPBACK) -> Answers:
     """Connect, send `data` and tell how it ended."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=PATIENCE) as connection:
+        with socket.create_connection((LOOPBACK, port), PATIENCE, (source_address, 0)) as connection:
             connection.sendall(data)
             received = b""
             while len(received) < 10 and (more := connection.recv(4096)):
@@ -173,7 +173,7 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ae.shutdown()
+        shut_down(self._ae)
 
     def _store(self, event: Any) -> int:
         with self._lock:
@@ -195,7 +195,11 @@ def _association(
     ended_by: list[Answer] = []
 
     def pdu_received(event: Any) -> None:
-        if event.pdu.pdu_type == PduType.ABORT:
+        # Asked of the PDU itself: when the rejection comes quickly, pynetdicom takes it for a lost connection.
+        pdu = event.pdu
+        if pdu.pdu_type == PduType.ASSOCIATE_RJ:
+            ended_by.append(Rejected(Rejection(pdu.result, pdu.source, pdu.reason_diagnostic)))
+        elif pdu.pdu_type == PduType.ABORT:
             ended_by.append(Aborted())
 
     def store_received(event: Any) -> int:
@@ -223,9 +227,6 @@ def _association(
 
 
 def _refusal(association: Any, ended_by: Sequence[Answer]) -> Answers:
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        return (Rejected(Rejection(answer.result, answer.result_source, answer.diagnostic)),)
     # an A-ASSOCIATE-AC that accepts no context: pynetdicom aborts of its own accord
     return _contexts_refused(association) or tuple(ended_by[:1]) or (Closed(),)
 
@@ -247,28 +248,3 @@ def _study_identifier(study_instance_uid: str) -> Dataset:
     identifier.QueryRetrieveLevel = "STUDY"
     identifier.StudyInstanceUID = study_instance_uid
     return identifier
-
-
-def oversized_request() -> bytes:
-    """The beginning of an A-ASSOCIATE-RQ that claims to be 4 GiB long (PS3.8 9.3.2: the length is 32 bits)."""
-    return bytes([PduType.ASSOCIATE_RQ, 0]) + b"\xff\xff\xff\xff" + bytes([0, 1, 0, 0])
-
-
-def message_without_association() -> bytes:
-    """A P-DATA-TF with a C-ECHO-RQ inside, sent by one who never asked for an association."""
-    command = b"".join(
-        (
-            _element(0x0002, str(Verification).encode() + b"\0"),
-            _element(0x0100, CommandField.C_ECHO_RQ.to_bytes(2, "little")),
-            _element(0x0110, (1).to_bytes(2, "little")),
-            _element(0x0800, (0x0101).to_bytes(2, "little")),
-        )
-    )
-    command = _element(0x0000, len(command).to_bytes(4, "little")) + command
-    value = bytes([1, 3]) + command  # presentation context 1; last fragment of a command (PS3.8 annex E.2)
-    item = len(value).to_bytes(4, "big") + value
-    return bytes([PduType.P_DATA_TF, 0]) + len(item).to_bytes(4, "big") + item
-
-
-def _element(element: int, value: bytes) -> bytes:
-    return bytes(2) + element.to_bytes(2, "little") + len(value).to_bytes(4, "little") + value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import shake_128
 from pathlib import Path
 
-from dicomgate.demo import clients, dcmtk
+from dicomgate.demo import clients, dcmtk, packets
 from dicomgate.demo.answers import Aborted, Answered, Answers, Closed, ContextRefused, Rejected
 from dicomgate.demo.clients import Call
 from dicomgate.demo.stage import OTHER_LOOPBACK, Stage
@@ -217,8 +217,8 @@ def _refused_at_the_door(stage: Stage) -> tuple[Step, ...]:
         ),
         Step(
             f"CT1 calls the inside listener from {OTHER_LOOPBACK}",
-            PYNETDICOM,
-            lambda: clients.echo(Call(inside, "CT1", "ARCHIVE", OTHER_LOOPBACK)),
+            SOCKET,
+            lambda: clients.send_bytes(inside, packets.association_request("ARCHIVE", "CT1"), OTHER_LOOPBACK),
             ENDED_WITHOUT_AN_ASSOCIATION,
             cannot_run=one_address,
         ),
@@ -297,6 +297,6 @@ def _not_dicom(stage: Stage) -> tuple[Step, ...]:
     return (
         step("Random bytes", shake_128(b"dicomgate demo").digest(512)),
         step("A web browser", b"GET / HTTP/1.1\r\nHost: archive.example\r\n\r\n"),
-        step("An association request that claims 4 GiB", clients.oversized_request()),
-        step("A C-ECHO without an association", clients.message_without_association()),
+        step("An association request that claims 4 GiB", packets.oversized_request()),
+        step("A C-ECHO without an association", packets.message_without_association()),
     )

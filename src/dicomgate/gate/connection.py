@@ -54,6 +54,7 @@ class Connection:
         "_connecting",
         "_counted",
         "_gate",
+        "_half_open",
         "_kept_alive",
         "_links",
         "origin",
@@ -63,13 +64,14 @@ class Connection:
     def __init__(self, gate: "Gate", sock: socket.socket, origin: Origin, association: str, now: float) -> None:
         self._gate = gate
         self.origin = origin
-        self._links: dict[Side, Link] = {Side.REQUESTOR: Link(sock)}
+        self._links: dict[Side, Link] = {Side.REQUESTOR: self._link(Side.REQUESTOR, sock)}
         self._connecting: tuple[socket.socket, SocketAddress] | None = None
         self._candidates: list[SocketAddress] = []
         self._connect_deadline = 0.0
         self._began = now
         self._kept_alive = False
         self._counted: AssociationPermit | None = None
+        self._half_open = True
         self.session = Session(
             association,
             origin,
@@ -92,13 +94,13 @@ class Connection:
     def handle(self, event: Event) -> None:
         """Ask the session and do what it says. A bug in it ends this association and no other."""
         now = self._gate.now()
-        was_half_open = self.session.half_open
         try:
             commands = self.session.handle(event, now)
         except Exception as bug:
             self._gate.report_bug(self.session, bug)
             commands = self._after_bug(now)
-        if was_half_open and not self.session.half_open:
+        if self._half_open and not self.session.half_open:
+            self._half_open = False
             self._gate.half_open.leave(self.origin.address, self)
         if len(commands) == 1 and isinstance(commands[0], Relay):  # the bulk path
             self._send(commands[0].side, (commands[0].data,), now)
@@ -112,34 +114,33 @@ class Connection:
             self._gate.report_bug(self.session, bug)
             return [Close(Side.REQUESTOR, reset=True), Close(Side.ACCEPTOR, reset=True), Finish()]
 
+    def _link(self, side: Side, sock: socket.socket) -> Link:
+        gate = self._gate
+        return Link(sock, gate.poller, gate.buffers, partial(self._readable, side), partial(self._writable, side))
+
     def _readable(self, side: Side) -> None:
         link = self._links[side]
-        view = self._gate.buffer
+        view = self._gate.buffers.current
         carry = self.session.take_carry(side)
         start = len(carry)
         if start:
             view[:start] = carry
         try:
             got = link.sock.recv_into(view[start:])
+            if not got:
+                self.handle(HungUp(side))
+                return
+            self.handle(Received(side, view[: start + got]))
+            if got < _SHORT and self.session.hurried(side) and side in self._links:
+                acknowledge_at_once(link.sock)
         except BlockingIOError:
-            got = -1
+            self.handle(Received(side, view[:start]))  # the carry goes back to where it came from
         except OSError as error:
             self.handle(HungUp(side, error.strerror or "connection lost"))
-            return
-        if got == 0:
-            self.handle(HungUp(side))
-            return
-        self.handle(Received(side, view[: start + max(got, 0)]))
-        if 0 < got < _SHORT and self.session.hurried(side) and side in self._links:
-            try:
-                acknowledge_at_once(link.sock)
-            except OSError as error:
-                self.handle(HungUp(side, error.strerror or "connection lost"))
 
     def _writable(self, side: Side) -> None:
-        link = self._links[side]
         try:
-            link.flush(self._gate.now())
+            self._links[side].flush(self._gate.now())
         except OSError as error:
             self.handle(HungUp(side, error.strerror or "connection lost"))
             return
@@ -190,22 +191,10 @@ class Connection:
 
     def _regulate(self) -> None:
         """Read a side only while the other takes what it says and it takes what it asked for."""
-        loop = self._gate.loop
         for side, link in self._links.items():
             other = self._links.get(side.other)
             blocked = (other is not None and other.pending_bytes > 0) or link.pending_bytes > _TOO_MUCH_TO_SAY
-            if link.reading is blocked:
-                link.reading = not blocked
-                if blocked:
-                    loop.remove_reader(link.fd)
-                else:
-                    loop.add_reader(link.fd, self._readable, side)
-            if link.writing is not (link.pending_bytes > 0):
-                link.writing = not link.writing
-                if link.writing:
-                    loop.add_writer(link.fd, self._writable, side)
-                else:
-                    loop.remove_writer(link.fd)
+            link.watch(reading=not blocked)
 
     def _close(self, side: Side, reset: bool) -> None:
         if side is Side.ACCEPTOR and self._connecting is not None:
@@ -213,13 +202,7 @@ class Connection:
         link = self._links.pop(side, None)
         if link is None:
             return
-        if reset:
-            link.reset()
-        if link.reading:
-            self._gate.loop.remove_reader(link.fd)
-        if link.writing:
-            self._gate.loop.remove_writer(link.fd)
-        link.sock.close()
+        link.close(reset)
         self._regulate()
 
     def _finish(self) -> None:
@@ -268,7 +251,7 @@ class Connection:
             try:
                 sock.connect(address[1])
             except BlockingIOError:
-                self._gate.loop.add_writer(sock.fileno(), self._connect_done)
+                self._gate.poller.watch(sock.fileno(), None, self._connect_done)
                 return
             except OSError as error:
                 failure = error.strerror or "connect failed"
@@ -282,7 +265,7 @@ class Connection:
         if self._connecting is None:
             return
         sock, address = self._connecting
-        self._gate.loop.remove_writer(sock.fileno())
+        self._gate.poller.watch(sock.fileno(), None, None)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             why = OSError(error, "").strerror or f"error {error}"
@@ -291,7 +274,7 @@ class Connection:
             return
         self._connecting = None
         self._gate.upstreams.answered(address)
-        self._links[Side.ACCEPTOR] = Link(sock)
+        self._links[Side.ACCEPTOR] = self._link(Side.ACCEPTOR, sock)
         self.handle(Connected())
         self._regulate()
 
@@ -304,7 +287,7 @@ class Connection:
     def _stop_connecting(self) -> None:
         if self._connecting is not None:
             sock = self._connecting[0]
-            self._gate.loop.remove_writer(sock.fileno())
+            self._gate.poller.watch(sock.fileno(), None, None)
             sock.close()
             self._connecting = None
 
@@ -314,7 +297,7 @@ class Connection:
         """Whose time is up? Called a few times a second for every connection, so it only compares."""
         if self._connecting is not None and now >= self._connect_deadline:
             sock, address = self._connecting
-            self._gate.loop.remove_writer(sock.fileno())
+            self._gate.poller.watch(sock.fileno(), None, None)
             self._connect_failed(address, sock, "connect timed out")
             self._try_next("connect timed out")
         if now >= self.session.deadline:

@@ -15,19 +15,19 @@ from itertools import count
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
 from dicomgate.facts import Address, Origin
+from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.connection import Connection
 from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
 from dicomgate.gate.journal import Journal
+from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings
 from dicomgate.gate.upstream import SocketAddress, Upstreams
 from dicomgate.policy.policy import Policy
 from dicomgate.session.events import Ordered
 from dicomgate.session.session import Session
 
-_BUFFER = 1024 * 1024
-_CARRY = 64
 _SWEEP = 0.25
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No letters and digits that look alike: refusal IDs are read out on the telephone."""
@@ -42,7 +42,8 @@ class Gate:
         self.loop = loop
         self.settings = settings
         self.policy = _policy(settings)
-        self.buffer = memoryview(bytearray(_BUFFER + _CARRY))
+        self.buffers = Buffers()
+        self.poller = Poller(loop)
         self.upstreams = Upstreams(loop)
         self.half_open: HalfOpen[Connection] = HalfOpen(self._is_known)
         self.associations = Associations(settings.connections)

@@ -5,26 +5,71 @@ view. Only when the kernel takes less than all is the rest copied, and then the 
 """
 
 import socket
+import struct
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+
+from dicomgate.gate.buffers import Buffers
+from dicomgate.gate.poller import Callback, Poller
 
 Buffer = bytes | memoryview
+_WORTH_A_BUFFER = 64 * 1024
+_RESET = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds
 _IOV_MAX = 512  # the kernel takes 1024 pieces at most; far below it
 
 
 class Link:
-    """A socket that is driven by readiness callbacks. `on_writable` is the owner's; it calls `flush`."""
+    """A socket that is driven by readiness: its owner's callbacks read it, and `flush` it."""
 
-    __slots__ = ("_pending", "fd", "pending_bytes", "reading", "sock", "stalled_since", "writing")
+    __slots__ = (
+        "_buffers",
+        "_lent",
+        "_on_readable",
+        "_on_writable",
+        "_pending",
+        "_poller",
+        "_reading",
+        "_writing",
+        "pending_bytes",
+        "sock",
+        "stalled_since",
+    )
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self, sock: socket.socket, poller: Poller, buffers: Buffers, on_readable: Callback, on_writable: Callback
+    ) -> None:
         self.sock = sock
-        self.fd = sock.fileno()
-        self.reading = False
-        self.writing = False
+        self._buffers = buffers
+        self._lent: list[memoryview] = []
+        self._poller = poller
+        self._on_readable = on_readable
+        self._on_writable = on_writable
+        self._reading = False
+        self._writing = False
         self._pending: deque[Buffer] = deque()
         self.pending_bytes = 0
         self.stalled_since = 0.0
+
+    def watch(self, reading: bool) -> None:
+        """Ask to be called when bytes come, if `reading`; and when the kernel takes more, while some wait."""
+        writing = self.pending_bytes > 0
+        if reading is self._reading and writing is self._writing:
+            return
+        self._reading, self._writing = reading, writing
+        self._poller.watch(
+            self.sock.fileno(), self._on_readable if reading else None, self._on_writable if writing else None
+        )
+
+    def close(self, reset: bool) -> None:
+        """Close; with `reset` what was not taken is thrown away, and the other side is told so (RST)."""
+        self._poller.watch(self.sock.fileno(), None, None)
+        self.discard()
+        if reset:
+            # An error here means that it is already gone, and nobody is left to tell.
+            with suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.sock.close()
 
     def send(self, pieces: Sequence[Buffer], now: float) -> bool:
         """Send or keep `pieces`; True when all of it went out. OSError when the connection is gone."""
@@ -46,10 +91,19 @@ class Link:
             if skip >= len(piece):
                 skip -= len(piece)
                 continue
-            rest = bytes(piece[skip:])  # the view is only valid now
+            rest = self._held(piece[skip:])
             skip = 0
             self._pending.append(rest)
             self.pending_bytes += len(rest)
+
+    def _held(self, piece: Buffer) -> Buffer:
+        """A view into the shared buffer is only valid now: keep the whole buffer, or a copy of a small piece."""
+        if isinstance(piece, memoryview):
+            if len(piece) >= _WORTH_A_BUFFER and (lent := self._buffers.lend()) is not None:
+                self._lent.append(lent)
+            else:
+                piece = bytes(piece)
+        return piece
 
     def flush(self, now: float) -> bool:
         """Send what waits; True when nothing waits any more. OSError when the connection is gone."""
@@ -66,19 +120,15 @@ class Link:
                 self._pending[0] = memoryview(piece)[sent:]
                 return False
             self._pending.popleft()
+        self.discard()
         return True
 
     def discard(self) -> None:
-        """Forget what waits: the connection took an error, and nobody will ever take it."""
+        """Forget what waits: all of it went out, or nobody will ever take it."""
         self._pending.clear()
         self.pending_bytes = 0
-
-    def reset(self) -> None:
-        """Make the coming close throw away what was not taken, and tell the other side so (RST)."""
-        try:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-        except OSError:
-            return  # already gone: there is nobody left to tell
+        while self._lent:
+            self._buffers.give_back(self._lent.pop())
 
 
 def send_at_once(sock: socket.socket) -> None:

@@ -166,7 +166,8 @@ class Peer:
     max_associations: int | None = None
 
     def has_title(self, title: str) -> bool:
-        return any(pattern.matches(title) for pattern in self.ae_titles)
+        """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""
+        return title != "" and any(pattern.matches(title) for pattern in self.ae_titles)
 
 
 @dataclass(frozen=True, slots=True)

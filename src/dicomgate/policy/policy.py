@@ -46,7 +46,9 @@ class Policy:
     def decide_connection(self, listener: str, address: Address) -> Deny | None:
         """May this address connect at all? Asked before a byte is read; None means yes."""
         known = self._listeners.get(listener)
-        if known is None or address not in known.networks:
+        if known is None:
+            return Deny("listener", f"there is no listener {listener}", 0)
+        if address not in known.networks:
             return Deny(f"listener[{listener}].networks", f"{address} is not on the listener's networks", 0)
         return None
 
@@ -69,7 +71,7 @@ class Policy:
             found = self._route_to_peer(facts, steps)
         would_refuse = None
         if isinstance(found, Deny):
-            fallback = self._monitored(archive)
+            fallback = self._monitored(archive, facts)
             if fallback is None:
                 return found
             would_refuse, found = found, fallback
@@ -86,7 +88,7 @@ class Policy:
         title, origin = facts.calling_ae_title, facts.origin
         nearest: Deny | None = None
         for peer in self.rules.peers:
-            if not title or not peer.has_title(title):
+            if not peer.has_title(title):
                 continue
             key = f"peer[{peer.name}]"
             if origin.address not in peer.networks:
@@ -135,9 +137,12 @@ class Policy:
         steps.append(Step("archive", why, False))
         return self._deny(f"peer[{listening[0].name}].archive", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
 
-    def _monitored(self, archive: Archive | None) -> tuple[Route, str] | None:
-        """mode = "monitor": what no peer rule allows is taken to the archive it called, and said to be."""
-        if self.rules.mode is not Mode.MONITOR or archive is None:
+    def _monitored(self, archive: Archive | None, facts: AssociationFacts) -> tuple[Route, str] | None:
+        """mode = "monitor": what no peer rule allows is taken to the archive it called, and said to be.
+
+        A malformed calling AE title is no matter of peer rules, and is not sent on.
+        """
+        if self.rules.mode is not Mode.MONITOR or archive is None or not facts.calling_ae_title:
             return None
         return Route(Direction.TO_ARCHIVE, archive, _ANYBODY, archive.endpoints), 'gate.mode = "monitor"'
 
@@ -163,22 +168,24 @@ class Policy:
         monitoring = self.rules.mode is Mode.MONITOR
         contexts: list[ProposedContext] = []
         refused: dict[int, ContextResult] = {}
+        first_key: str | None = None
         for context in request.presentation_contexts:
-            result = self._context_refused(route, context, offered.get(context.abstract_syntax))
-            if result is not None and monitoring:
-                would_refuse = would_refuse or self._deny(
-                    f"peer[{peer.name}].may", "a presentation context it may not use", Reject.NO_REASON
-                )
-            elif result is not None:
-                refused[context.context_id] = result
+            refusal = self._context_refused(route, context, offered.get(context.abstract_syntax))
+            if refusal is None:
+                contexts.append(_narrow_syntaxes(peer, context))
                 continue
+            key, result = refusal
+            first_key = first_key or key
+            if monitoring:
+                why = "a presentation context it may not use"
+                would_refuse = would_refuse or self._deny(f"peer[{peer.name}].{key}", why, Reject.NO_REASON)
+                contexts.append(context)
             else:
-                context = replace(context, transfer_syntaxes=_allowed_syntaxes(peer, context))  # noqa: PLW2901
-            contexts.append(context)
+                refused[context.context_id] = result
         if not contexts:
             why = "none of the proposed presentation contexts is allowed"
             steps.append(Step("presentation contexts", why, False))
-            return self._deny(f"peer[{peer.name}].may", why, Reject.NO_REASON)
+            return self._deny(f"peer[{peer.name}].{first_key or 'may'}", why, Reject.NO_REASON)
         steps.append(Step("presentation contexts", f"{len(contexts)} of {len(contexts) + len(refused)} allowed", True))
         roles = tuple(offered.values())
         if not monitoring:
@@ -202,15 +209,15 @@ class Policy:
 
     def _context_refused(
         self, route: Route, context: ProposedContext, role: RoleSelection | None
-    ) -> ContextResult | None:
-        """Why a presentation context is left out (PS3.8 table 9-18), or None."""
+    ) -> tuple[str, ContextResult] | None:
+        """Why a presentation context is left out: the peer's key, and the answer (PS3.8 table 9-18). None: it stays."""
         abstract_syntax, peer = context.abstract_syntax, route.peer
         if peer.sop_classes is not None and is_storage(abstract_syntax) and abstract_syntax not in peer.sop_classes:
-            return ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+            return "sop_classes", ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         if not _usable_verbs(route, abstract_syntax, role):
-            return ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+            return "may", ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         if not _allowed_syntaxes(peer, context):
-            return ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
+            return "transfer_syntaxes", ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
         return None
 
     def _narrow_role(self, route: Route, role: RoleSelection) -> RoleSelection | None:
@@ -242,36 +249,31 @@ class Policy:
             why = f"{field.name} names another SOP class than its presentation context"
             return Deny("malformed", why, _unsupported(field))
         verb = service_of(facts.abstract_syntax).get(field)
+        if (why_not := _wrong_way(route, facts)) is not None:
+            return Deny("direction", why_not, self._status(field), verb)
         if verb is None:
             return Deny("default", f"{field.name} has no verb on {facts.abstract_syntax}", _unsupported(field))
         if verb is Verb.STORE and peer.sop_classes is not None and sop_class_uid not in peer.sop_classes:
             why = f"{sop_class_uid} is not among the SOP classes of peer {peer.name}"
             return Deny(f"peer[{peer.name}].sop_classes", why, self._status(field), verb)
         if facts.sender is Side.ACCEPTOR:
-            return self._judge_from_acceptor(route, facts, verb)
+            return self._judge_from_acceptor(route, field, verb)
         if verb not in _allowed_verbs(route) or (
             route.direction is Direction.TO_PEER and field is not CommandField.N_EVENT_REPORT_RQ and verb in _EVENTS
         ):
             why = f"peer {peer.name} may not {verb}"
             return Deny(f"peer[{peer.name}].may", why, self._status(field), verb)
-        if field is CommandField.N_EVENT_REPORT_RQ and route.direction is Direction.TO_ARCHIVE:
-            why = "only an archive reports events"
-            return Deny("direction", why, self._status(field), verb)
         if verb is Verb.MOVE:
             return self._judge_destination(facts, route, command.move_destination or "")
         return verb
 
-    def _judge_from_acceptor(self, route: Route, facts: OperationFacts, verb: Verb) -> Verb | Deny:
-        """What the called side may ask of the caller: sub-operations of a C-GET, and event reports."""
-        field = facts.command.command_field
-        if route.direction is Direction.TO_ARCHIVE:
-            may = route.peer.may if route.peer is not _ANYBODY else frozenset(Verb)
-            if field is CommandField.C_STORE_RQ and facts.retrieving and Verb.GET in may:
-                return Verb.GET
-            if field is CommandField.N_EVENT_REPORT_RQ and verb in may:
-                return verb
-        why = f"{field.name} from the called side, with no operation under way that explains it"
-        return Deny("direction", why, self._status(field), verb)
+    def _judge_from_acceptor(self, route: Route, field: CommandField, verb: Verb) -> Verb | Deny:
+        """What the archive asks of the caller belongs to what the caller asked for: to its C-GET, to its events."""
+        meant = Verb.GET if field is CommandField.C_STORE_RQ else verb
+        if meant in _allowed_verbs(route):
+            return meant
+        why = f"peer {route.peer.name} may not {meant}"
+        return Deny(f"peer[{route.peer.name}].may", why, self._status(field), meant)
 
     def _judge_destination(self, facts: OperationFacts, route: Route, destination: str) -> Verb | Deny:
         """A C-MOVE is an export to a third party: its destination is a permission of its own (PS3.4 C.4.2)."""
@@ -342,6 +344,13 @@ def _usable_verbs(route: Route, abstract_syntax: str, role: RoleSelection | None
     return usable
 
 
+def _narrow_syntaxes(peer: Peer, context: ProposedContext) -> ProposedContext:
+    allowed = _allowed_syntaxes(peer, context)
+    if len(allowed) == len(context.transfer_syntaxes):
+        return context
+    return ProposedContext(context.context_id, context.abstract_syntax, allowed)
+
+
 def _allowed_syntaxes(peer: Peer, context: ProposedContext) -> tuple[str, ...]:
     if peer.transfer_syntaxes is None:
         return tuple(uid for uid in context.transfer_syntaxes if uid not in OFF_UNLESS_WRITTEN)
@@ -356,14 +365,36 @@ def _malformed(command: Command) -> Deny | None:
             return Deny("malformed", f"{field.name} with a malformed SOP Instance UID", Status.INVALID_SOP_INSTANCE)
     if command.sop_class_uid and not is_valid_uid(command.sop_class_uid):
         return Deny("malformed", f"{field.name} with a malformed SOP Class UID", _unsupported(field))
+    if _differ(command.affected_sop_class_uid, command.requested_sop_class_uid) or _differ(
+        command.affected_sop_instance_uid, command.requested_sop_instance_uid
+    ):
+        # One of them is judged and recorded; which one the other side acts on is not ours to guess.
+        return Deny("malformed", f"{field.name} names two SOP classes or two instances", _unsupported(field))
     if command.move_originator_ae_title and not is_valid_ae_title(command.move_originator_ae_title):
         return Deny("malformed", f"{field.name} with a malformed move originator", Status.INVALID_SOP_INSTANCE)
     return None
 
 
+def _differ(affected: str | None, requested: str | None) -> bool:
+    return bool(affected and requested and affected != requested)
+
+
 def _unsupported(field: CommandField) -> int:
     """No such SOP class, in the words of C- and of N-services (PS3.7 C.5.7, C.5.6)."""
     return Status.NO_SUCH_SOP_CLASS if 0x0100 <= field < 0x0FFF else Status.SOP_CLASS_NOT_SUPPORTED
+
+
+def _wrong_way(route: Route, facts: OperationFacts) -> str | None:
+    """Why nobody may ask this in this direction, whatever the rules: a sentence, or None."""
+    field = facts.command.command_field
+    if facts.sender is Side.ACCEPTOR:
+        sub_operation = field is CommandField.C_STORE_RQ and facts.retrieving
+        if route.direction is Direction.TO_ARCHIVE and (sub_operation or field is CommandField.N_EVENT_REPORT_RQ):
+            return None
+        return f"{field.name} from the called side, with no operation under way that explains it"
+    if field is CommandField.N_EVENT_REPORT_RQ and route.direction is Direction.TO_ARCHIVE:
+        return "only an archive reports events"
+    return None
 
 
 def _operation_permit(facts: OperationFacts, verb: Verb | None) -> OperationPermit:

@@ -19,7 +19,8 @@ _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _DICOM = "1.2.840.10008."
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
 _UPS = "1.2.840.10008.5.1.4.34.6."
-PRINT_META = frozenset({f"{_PRINT}9", f"{_PRINT}18"})
+PRINT_META = frozenset(f"{_PRINT}{member}" for member in ("9", "9.1", "18", "18.1", "32"))
+"""Classes that only stand for others: grayscale, color, both with referenced boxes, pull stored print (PS3.4 H.3)."""
 
 STORE: Service = MappingProxyType({C.C_STORE_RQ: Verb.STORE})
 _NOTHING: Service = MappingProxyType({})
@@ -98,9 +99,13 @@ SERVICES: dict[str, Service] = {
     f"{_PRINT}27": STORE,
     f"{_PRINT}29": STORE,
     f"{_PRINT}30": STORE,
-    # Media creation and display systems share the print root but are not print
-    f"{_PRINT}33": _NOTHING,
-    f"{_PRINT}40": _NOTHING,
+    # Print management (PS3.4 H): session, boxes, job, printer, look-up tables, queue, pull print, meta classes.
+    # Media creation (33) and display systems (40) share the root but are not print.
+    **{
+        f"{_PRINT}{member}": _PRINTING
+        for member in ("1", "2", "4", "4.1", "4.2", "14", "15", "16", "16.376", "22", "23", "24", "24.1", "26", "31")
+    },
+    **dict.fromkeys(PRINT_META, _PRINTING),
 }
 
 
@@ -114,8 +119,6 @@ def service_of(abstract_syntax: str) -> Service:
     exact = SERVICES.get(abstract_syntax)
     if exact is not None:
         return exact
-    if abstract_syntax.startswith(_PRINT):
-        return _PRINTING
     if abstract_syntax.startswith(_STORAGE) or not abstract_syntax.startswith(_DICOM):
         return STORE
     return _NOTHING

@@ -86,13 +86,14 @@ class Session:
         self._origin = origin
         self._policy = policy
         self._limits = limits
-        self._admission = admission
+        self._admission: Admission | None = admission
         self._ledger = Ledger(association, origin, wall, new_refusal_id)
         self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
         self._halves = {Side.REQUESTOR: self._requestor, Side.ACCEPTOR: self._acceptor}
         self._flows = {Side.REQUESTOR: Flow(limits), Side.ACCEPTOR: Flow(limits)}
         self._facts: AssociationFacts | None = None
         self._permit: AssociationPermit | None = None
+        self._sent: AssociationPermit | None = None  # the one connected for; a reload replaces only `_permit`
         self._contexts: dict[int, AcceptedContext] = {}
         self._longest = {Side.REQUESTOR: 0, Side.ACCEPTOR: 0}  # P-DATA-TF we may send to each
         self._commands: list[Command] = []
@@ -151,7 +152,7 @@ class Session:
         So it is inside a PDU or message, and while it answers operations one response after another.
         """
         flow = self._flows[side]
-        return bool(not flow.framer.idle or not flow.reader.between_messages or self._flows[side.other].outstanding)
+        return bool(not flow.framer.between_pdus or not flow.reader.between_messages or self._flows[side.other].outstanding)
 
     @property
     def _busy(self) -> bool:
@@ -188,11 +189,21 @@ class Session:
                 assert_never(event)
         if self.finished:
             commands.append(Finish())
+        self._commands = []
         return commands
 
     def crashed(self, now: float) -> list[Command]:
-        """A bug was met while handling an event: end the association with A-ABORT and a record, never go on."""
+        """A bug was met while handling an event: end the association with A-ABORT and a record, never go on.
+
+        Of what the event had already ordered, only the records are kept. Bytes that were to be relayed are lost, and
+        their receiver may be left inside a PDU.
+        """
         commands: list[Command] = []
+        for lost in self._commands:
+            if isinstance(lost, Write):
+                commands.append(lost)
+            elif isinstance(lost, Relay):
+                self._flows[lost.side.other].mid_pdu = True
         self._commands = commands
         self._give_up("bug", "internal error; the association was ended", now)
         if self.finished:
@@ -200,6 +211,9 @@ class Session:
         return commands
 
     def _received(self, side: Side, data: memoryview, now: float) -> None:
+        state = self._halves[side].state
+        if state is State.IDLE or state is State.AWAITING_CONNECTION:
+            return  # not connected: these bytes are nobody's
         self._last_byte = now
         self._bytes += len(data)
         for frame in self._flows[side].framer.feed(data):
@@ -222,6 +236,10 @@ class Session:
     def _control(self, side: Side, kind: PduType, body: bytes, now: float) -> None:
         half = self._halves[side]
         before = half.state
+        release = kind is PduType.RELEASE_RQ or kind is PduType.RELEASE_RP
+        if release and not self._flows[side].reader.between_messages:
+            self._violation(side, f"{kind.name} inside a message", AbortReason.UNEXPECTED_PDU, now)
+            return
         match half.on(RECEIVED[kind]):
             case Action.JUDGE_REQUEST:
                 pdu = decode(kind, body)
@@ -274,7 +292,10 @@ class Session:
         requested = self._ledger.requested(facts, now)
         verdict = self._policy.decide_association(facts)
         if isinstance(verdict, AllowAssociation):
-            full = self._admission(verdict.permit)
+            admission, self._admission = self._admission, None  # asked once; also lets go of whoever asked us
+            if admission is None:
+                raise RuntimeError("an association is judged once")
+            full = admission(verdict.permit)
             if full is None:
                 self._permit = verdict.permit
                 self._phase_began = now
@@ -290,8 +311,11 @@ class Session:
     def _recorded(self, durable: bool, now: float) -> None:
         if self._requestor.state is not State.AWAITING_LOCAL_DECISION or self._permit is None:
             return  # the requestor left meanwhile
+        if self._sent is not None:
+            return  # said before
         if durable:
             self._acceptor.on(Occurrence.LOCAL_REQUEST)
+            self._sent = self._permit
             self._do(Connect(self._permit))
             return
         denied = Deny("audit.on_failure", "the admission could not be recorded", Reject.TEMPORARY_CONGESTION)
@@ -301,12 +325,14 @@ class Session:
         self._ended = True
 
     def _connected(self, now: float) -> None:
-        permit = self._permit
+        permit = self._sent
         half = self._acceptor
         if permit is None or half.state is not State.AWAITING_CONNECTION:
             return
         half.on(Occurrence.CONNECTED)
         self._phase_began = now
+        # What the acceptor sends right behind its answer is held to what it was told here.
+        self._flows[Side.ACCEPTOR].framer.data_pdu = permit.request.user_information.maximum_length
         self._do(Relay(Side.ACCEPTOR, encode(permit.request), permit))
 
     def _unreachable(self, why: str, now: float) -> None:
@@ -315,7 +341,7 @@ class Session:
             self._refuse_unanswered(why, now)
 
     def _accepted(self, accept: AssociateAccept, now: float) -> None:
-        permit, facts = self._permit, self._facts
+        permit, facts = self._sent, self._facts
         if permit is None or facts is None:
             raise RuntimeError("accepted without a permit")
         agreement = agree(facts.request, permit.request, permit.refused_contexts, accept, self._limits.pdu)
@@ -353,9 +379,6 @@ class Session:
 
     def _release_requested(self, side: Side, now: float) -> None:
         """PS3.8 7.2, passed on; when both sides ask at once, each is answered by us (9.2, AR-8 to AR-10)."""
-        if not self._flows[side].reader.between_messages:
-            self._violation(side, "A-RELEASE-RQ inside a message", AbortReason.UNEXPECTED_PDU, now)
-            return
         half, other = self._halves[side], self._halves[side.other]
         if half.state is State.AWAITING_LOCAL_RELEASE:
             other.on(Occurrence.LOCAL_RELEASE)
@@ -487,9 +510,8 @@ class Session:
             why = f"{command.command_field.name} answers no outstanding request"
             self._violation(side, why, AbortReason.UNEXPECTED_PDU_PARAMETER, now)
             return
-        uid = command.sop_instance_uid
-        if uid and not is_valid_uid(uid):
-            why = f"{command.command_field.name} with a malformed SOP Instance UID"
+        if any(uid and not is_valid_uid(uid) for uid in _uids(command)):
+            why = f"{command.command_field.name} with a malformed SOP Class or Instance UID"
             self._violation(side, why, AbortReason.INVALID_PDU_PARAMETER_VALUE, now)
             return
         operation.responses += 1
@@ -618,11 +640,12 @@ class Session:
         if self._requestor.state is State.AWAITING_LOCAL_DECISION:
             self._abort(Side.ACCEPTOR, Abort(), now)
             self._reject(Reject.TEMPORARY_CONGESTION, now)
+            status = str(Reject.TEMPORARY_CONGESTION)
         else:
             self._abort(Side.REQUESTOR, Abort(), now)
             self._abort(Side.ACCEPTOR, Abort(), now)
-        refusal_id = self._ledger.new_id()
-        self._end(Outcome.FAILURE, why, now, rule=rule, refusal_id=refusal_id, status="abort 2/0")
+            status = "abort 2/0"
+        self._end(Outcome.FAILURE, why, now, rule=rule, refusal_id=self._ledger.new_id(), status=status)
 
     def _reloaded(self, policy: Policy, now: float) -> None:
         self._policy = policy
@@ -631,9 +654,14 @@ class Session:
         verdict = policy.decide_association(self._facts)
         if isinstance(verdict, Deny):
             self._give_up(verdict.rule, f"no longer allowed: {verdict.reason}", now)
-        else:
-            # What was negotiated stays; what is asked from now on is judged by the new permit.
-            self._permit = verdict.permit
+            return
+        was, route = self._permit.route, verdict.permit.route
+        if (route.direction, route.name) != (was.direction, was.name):
+            why = f"no longer allowed: {self._facts.called_ae_title} now leads to {route.name}"
+            self._give_up(verdict.rule, why, now)
+            return
+        # What was negotiated stays; what is asked from now on is judged by the new permit.
+        self._permit = verdict.permit
 
     def _abort(self, side: Side, abort: Abort, now: float) -> None:
         half = self._halves[side]
@@ -691,6 +719,16 @@ class Session:
 
     def _do(self, command: Command) -> None:
         self._commands.append(command)
+
+
+def _uids(command: CommandSet) -> tuple[str | None, ...]:
+    """Every UID of a command set, those of a misplaced element included."""
+    return (
+        command.affected_sop_class_uid,
+        command.requested_sop_class_uid,
+        command.affected_sop_instance_uid,
+        command.requested_sop_instance_uid,
+    )
 
 
 def _printable(raw: bytes) -> str:

@@ -24,7 +24,7 @@ _BOTH = Struct(">HIIH")  # type and reserved, PDU length, PDV length, context ID
 _P_DATA = PduType.P_DATA_TF << 8
 _BOTH_SIZE = _BOTH.size
 _COMMAND, _LAST = 0x01, 0x02  # message control header, PS3.8 E.2
-_KNOWN_TYPES = frozenset(PduType)
+_KNOWN_TYPES = {int(kind): kind for kind in PduType}
 _FIXED_LENGTH = {PduType.ASSOCIATE_RJ: 4, PduType.RELEASE_RQ: 4, PduType.RELEASE_RP: 4, PduType.ABORT: 4}
 _ASSOCIATE_MINIMUM = 68  # PS3.8 9.3.2: bytes 7 to 74
 
@@ -114,6 +114,11 @@ class Framer:
         carry, self._carry = self._carry, b""
         return carry
 
+    @property
+    def between_pdus(self) -> bool:
+        """True when the last PDU is whole and nothing of the next one has come."""
+        return self._kind is None and not self._carry
+
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that `data` completes or continues. After `Broken` everything is ignored."""
         if self._carry:
@@ -145,7 +150,7 @@ class Framer:
         number, _, length = PDU_HEADER.unpack_from(data, position)
         if number not in _KNOWN_TYPES:
             return self._break(f"unknown PDU type {number:02x}H", AbortReason.UNRECOGNIZED_PDU, frames, end)
-        kind = PduType(number)
+        kind = _KNOWN_TYPES[number]
         if (wrong := self._wrong_length(kind, length)) is not None:
             return self._break(wrong, AbortReason.INVALID_PDU_PARAMETER_VALUE, frames, end)
         self._kind, self._in_pdu = kind, length

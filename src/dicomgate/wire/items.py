@@ -5,6 +5,7 @@ A span is a pair of offsets into the PDU body, so that nothing is copied before 
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from struct import Struct
 
 from dicomgate.wire.codes import AbortReason, ItemType
@@ -12,6 +13,7 @@ from dicomgate.wire.codes import AbortReason, ItemType
 MOST_ITEMS = 1024
 """Items inside one parent. 128 presentation contexts, or a 54H, 56H and 57H for each of them, stay far below it."""
 
+_LONGEST_UID = 128  # 64 characters, and as much padding as anybody has been seen to send
 _HEADER = Struct(">BxH")
 _LENGTH = Struct(">H")
 _PDU_HEADER = 6
@@ -84,10 +86,17 @@ def exactly(size: int, start: int, end: int, where: str) -> None:
 
 def uid(body: bytes, start: int, end: int, where: str) -> str:
     """A UID of 1 to 64 digits and dots. PS3.8 Annex F forbids padding; old peers send NUL or space all the same."""
-    match = _UID.fullmatch(body, start, end)
-    if match is None:
+    text = _uid_text(body[start:end]) if end - start <= _LONGEST_UID else None
+    if text is None:
         raise ItemError(f"{where}: expected a UID of 1 to 64 digits and dots, found none in {end - start} bytes")
-    return match[1].decode("ascii")
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _uid_text(value: bytes) -> str | None:
+    """The same few hundred UIDs come again and again: read each once."""
+    match = _UID.fullmatch(value)
+    return None if match is None else match[1].decode("ascii")
 
 
 def item(kind: ItemType, value: bytes) -> bytes:

@@ -1,0 +1,70 @@
+"""Readiness of many sockets for one event loop: an epoll of our own inside the loop's.
+
+asyncio's `add_reader` makes a handle, a selector key and a turn in its queue for every event. The gate needs
+none of that: what is ready is called at once. Measured, this takes about a tenth off an association.
+"""
+
+import asyncio
+import select
+from collections.abc import Callable
+
+Callback = Callable[[], None]
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_AT_ONCE = 256
+"""Events taken before timers and signals of the loop get their turn."""
+
+
+class Poller:
+    """Calls back when a file descriptor is readable or writable. Used on the loop's own thread only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
+        loop.add_reader(self._epoll.fileno(), self._dispatch)
+
+    def watch(self, fd: int, on_readable: Callback | None, on_writable: Callback | None) -> None:
+        """Call these from now on, in place of what was asked before; both None forgets `fd`.
+
+        Say so before `fd` is closed. A descriptor with nothing to wait for is not kept registered: a hang-up,
+        which epoll reports unasked, would come again and again.
+        """
+        mask = (_IN if on_readable else 0) | (_OUT if on_writable else 0)
+        known = fd in self._watched
+        if not mask:
+            if known:
+                del self._watched[fd]
+                self._epoll.unregister(fd)
+            return
+        self._watched[fd] = (on_readable, on_writable)
+        if known:
+            self._epoll.modify(fd, mask)
+        else:
+            self._epoll.register(fd, mask)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _dispatch(self) -> None:
+        watched = self._watched
+        ready = [(fd, mask, watched.get(fd)) for fd, mask in self._epoll.poll(0, _AT_ONCE)]
+        for fd, mask, asked in ready:
+            if asked is None or watched.get(fd) is not asked:
+                continue  # an earlier callback closed it or asked for something else; it will be reported again
+            on_readable, on_writable = asked
+            # An error or hang-up is found out by reading or writing, whichever is asked for.
+            if on_writable is not None and (mask & ~_IN or on_readable is None):
+                self._call(on_writable)
+                if watched.get(fd) is not asked:
+                    continue
+            if on_readable is not None and mask & ~_OUT:
+                self._call(on_readable)
+
+    def _call(self, callback: Callback) -> None:
+        try:
+            callback()
+        except Exception as bug:
+            # One connection's bug must not keep the others from their turn.
+            self._loop.call_exception_handler({"message": "bug in a readiness callback", "exception": bug})

@@ -27,7 +27,6 @@ from dicomgate import __version__
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.config.load import Configuration, load
 from dicomgate.config.problem import ConfigurationError
-from dicomgate.demo.scenario import run_demo
 from dicomgate.explain import Question, explain_question, explain_record
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
@@ -100,7 +99,7 @@ def run(
         journal.close()
         _fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     for name, address in opened:
-        print(f"ready {name} {address}", flush=True)
+        _say(f"ready {name} {address}")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gate.drain, loop.stop)
     loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
@@ -174,6 +173,8 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the working directory.")] = False,
 ) -> None:
     """An embedded archive, a gate and real clients: what passes, what is refused, and why."""
+    from dicomgate.demo.scenario import run_demo  # noqa: PLC0415 - a toolkit and its dictionary, for this command only
+
     raise typer.Exit(run_demo(keep=keep))
 
 
@@ -236,13 +237,19 @@ def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) 
             gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
             return
         for name, address in gate.reload(fresh.settings):
-            print(f"ready {name} {address}", flush=True)
+            _say(f"ready {name} {address}")
     except ConfigurationError as error:
         for problem in error.problems:
             journal.say("error", "configuration_problem", text=str(problem))
         gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
     except OSError as error:
         gate.refuse_reload(f"cannot listen: {error.strerror or error}")
+
+
+def _say(line: str) -> None:
+    """A whole line in one write: a log on the same file must not land inside it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _warn(configuration: Configuration) -> None:

@@ -4,13 +4,15 @@ import math
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from dicomgate.audit.record import FIELDS, Event, Outcome, Record
-from dicomgate.store.schema import METADATA, RECORDS, record_of, rescued, row_of
+from dicomgate.store.schema import METADATA, RECORDS, REVISION, record_of, rescued, row_of
 
 FULL = Record(
     time=1763805000.125,
@@ -96,3 +98,14 @@ def test_a_row_of_another_hand_is_refused(position: int) -> None:
     row[position] = "{never written"
     with pytest.raises(ValueError, match=r"never written|Expecting"):
         record_of(row)
+
+
+def test_the_revision_of_the_code_is_the_newest_script() -> None:
+    config = Config()
+    config.set_main_option("script_location", "dicomgate.store:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+def test_equal_values_of_other_types_keep_their_own_json() -> None:
+    texts = [row_of(Record(0.0, Event.OPERATION, Outcome.SUCCESS, detail={"x": x}))[-1] for x in (1, True, 1.0)]
+    assert texts == ['{"x":1}', '{"x":true}', '{"x":1.0}']

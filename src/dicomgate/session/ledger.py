@@ -10,6 +10,7 @@ from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest
 
+_SYNTAXES_KEPT = 16
 _STATUS = "{:04X}"
 
 
@@ -55,15 +56,22 @@ class Ledger:
         self._peer, self._archive = route.peer.name, route.archive.name
         self._assurance = allowed.permit.assurance.word
         detail: dict[str, object] = {"direction": route.direction.value}
-        if allowed.permit.refused_contexts:
-            detail["refused_contexts"] = len(allowed.permit.refused_contexts)
+        left_out = allowed.permit.refused_contexts
+        if left_out:
+            proposed = allowed.permit.facts.request.presentation_contexts
+            syntaxes = dict.fromkeys(c.abstract_syntax for c in proposed if c.context_id in left_out)
+            detail["refused_contexts"] = len(left_out)
+            detail["refused_abstract_syntaxes"] = list(syntaxes)[:_SYNTAXES_KEPT]
         wanted = allowed.would_refuse
         return self._record(
             Event.ASSOCIATION_ADMITTED,
             Outcome.WOULD_REFUSE if wanted else Outcome.SUCCESS,
             now,
+            refusal_id=self.new_id() if left_out else None,
             rule=wanted.rule if wanted else allowed.rule,
-            reason=wanted.reason if wanted else None,
+            reason=wanted.reason
+            if wanted
+            else (f"{len(left_out)} presentation contexts refused" if left_out else None),
             detail=detail,
         )
 

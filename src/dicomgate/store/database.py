@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from dicomgate.store.schema import REVISION
 
 BUSY_SECONDS = 2.0
 """How long a connection waits for another one's lock before it says "database is locked"."""
@@ -51,18 +49,25 @@ def open_store(url: str, base: Path, *, read_only: bool = False) -> Engine:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to this version's in one transaction. Raises StoreError, see open_store."""
-    scripts = _scripts()
     immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     with told(engine), immediate.begin() as connection:
-        present = MigrationContext.configure(connection).get_current_heads()
-        _refuse_unknown(engine, scripts, present)
+        present = revisions(connection)
         if not present and inspect(connection).get_table_names():
             raise StoreError(f"{path_of(engine)}: expected a dicomgate store, found another program's tables")
-        if set(present) != set(scripts.get_heads()):
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        if present != (REVISION,):
+            # Loading alembic takes as long as all the rest of a start, and it is needed once per version.
+            from dicomgate.store.migration import upgrade  # noqa: PLC0415
+
+            if unknown := upgrade(connection, present):
+                raise _newer(engine, unknown)
         try_write(connection)
+
+
+def revisions(connection: Connection) -> tuple[str, ...]:
+    """The schema revisions the file says it has; none for an empty file."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ()
+    return tuple(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
 
 
 def try_write(connection: Connection) -> None:
@@ -151,31 +156,22 @@ def _engine(path: Path, read_only: bool) -> Engine:
 
 
 def _check_revision(engine: Engine) -> None:
-    scripts = _scripts()
     with told(engine), engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_heads()
-    _refuse_unknown(engine, scripts, present)
-    if set(present) != set(scripts.get_heads()):
-        raise StoreError(
-            f"{path_of(engine)}: expected schema revision {scripts.get_current_head()}, "
-            f"found {', '.join(present) or 'none'}\nhint: `dicomgate run` migrates it"
-        )
+        present = revisions(connection)
+    if present == (REVISION,):
+        return
+    from dicomgate.store.migration import unknown_of  # noqa: PLC0415 - as in migrate
+
+    if unknown := unknown_of(present):
+        raise _newer(engine, unknown)
+    raise StoreError(
+        f"{path_of(engine)}: expected schema revision {REVISION}, "
+        f"found {', '.join(present) or 'none'}\nhint: `dicomgate run` migrates it"
+    )
 
 
-def _refuse_unknown(engine: Engine, scripts: ScriptDirectory, present: tuple[str, ...]) -> None:
-    known = {script.revision for script in scripts.walk_revisions()}
-    if unknown := [revision for revision in present if revision not in known]:
-        raise StoreError(
-            f"{path_of(engine)}: made by a newer dicomgate: expected schema revision "
-            f"{scripts.get_current_head()} or older, found {', '.join(unknown)[:40]!r}\nhint: use that newer version"
-        )
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "dicomgate.store:migrations")
-    return config
+def _newer(engine: Engine, unknown: list[str]) -> StoreError:
+    return StoreError(
+        f"{path_of(engine)}: made by a newer dicomgate: expected schema revision "
+        f"{REVISION} or older, found {', '.join(unknown)[:40]!r}\nhint: use that newer version"
+    )

@@ -1,7 +1,8 @@
 """The table of records: what its columns are, and how a Record becomes a row and a row a Record again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy.types import TypeEngine
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
+REVISION = "0001"
+"""The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
 _TYPES: dict[str, TypeEngine[Any]] = {
@@ -55,7 +58,23 @@ _encode = json.JSONEncoder(separators=(",", ":"), skipkeys=True, default=_stand_
 def row_of(record: Record) -> Row:
     """The row of a record. What JSON cannot hold in `detail` is replaced by the name of its type."""
     values: Row = _fields(record)
-    return (*values, _encode(dict(record.detail)) if record.detail else None)
+    return (*values, _detail(record.detail) if record.detail else None)
+
+
+def _detail(detail: Mapping[str, object]) -> str:
+    try:
+        return _encoded(tuple((name, type(value), value) for name, value in detail.items()))
+    except TypeError:  # a list among the values: not worth remembering
+        return _encode(dict(detail))
+
+
+@lru_cache(maxsize=1024)
+def _encoded(items: tuple[tuple[str, type, object], ...]) -> str:
+    """Most details are among a few dozen; encoding one takes as long as all the rest of a row.
+
+    The types belong to the key: 1, 1.0 and True are equal and yet three JSON texts.
+    """
+    return _encode({name: value for name, _, value in items})
 
 
 def record_of(row: Sequence[object]) -> Record:

@@ -265,7 +265,6 @@ class Connection:
         if self._connecting is None:
             return
         sock, address = self._connecting
-        self._gate.poller.watch(sock.fileno(), None, None)
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
             why = OSError(error, "").strerror or f"error {error}"
@@ -280,6 +279,7 @@ class Connection:
 
     def _connect_failed(self, address: SocketAddress, sock: socket.socket, why: str) -> None:
         self._connecting = None
+        self._gate.poller.forget(sock.fileno())
         sock.close()
         self._gate.upstreams.failed(address, self._gate.now())
         self._gate.report_unreachable(address, why)
@@ -287,7 +287,7 @@ class Connection:
     def _stop_connecting(self) -> None:
         if self._connecting is not None:
             sock = self._connecting[0]
-            self._gate.poller.watch(sock.fileno(), None, None)
+            self._gate.poller.forget(sock.fileno())
             sock.close()
             self._connecting = None
 
@@ -297,7 +297,6 @@ class Connection:
         """Whose time is up? Called a few times a second for every connection, so it only compares."""
         if self._connecting is not None and now >= self._connect_deadline:
             sock, address = self._connecting
-            self._gate.poller.watch(sock.fileno(), None, None)
             self._connect_failed(address, sock, "connect timed out")
             self._try_next("connect timed out")
         if now >= self.session.deadline:

@@ -63,7 +63,7 @@ class Link:
 
     def close(self, reset: bool) -> None:
         """Close; with `reset` what was not taken is thrown away, and the other side is told so (RST)."""
-        self._poller.watch(self.sock.fileno(), None, None)
+        self._poller.forget(self.sock.fileno())
         self.discard()
         if reset:
             # An error here means that it is already gone, and nobody is left to tell.

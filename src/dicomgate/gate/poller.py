@@ -26,7 +26,7 @@ class Poller:
     def watch(self, fd: int, on_readable: Callback | None, on_writable: Callback | None) -> None:
         """Call these from now on, in place of what was asked before; both None forgets `fd`.
 
-        Say so before `fd` is closed. A descriptor with nothing to wait for is not kept registered: a hang-up,
+        A descriptor with nothing to wait for is not kept registered: a hang-up,
         which epoll reports unasked, would come again and again.
         """
         mask = (_IN if on_readable else 0) | (_OUT if on_writable else 0)
@@ -41,6 +41,10 @@ class Poller:
             self._epoll.modify(fd, mask)
         else:
             self._epoll.register(fd, mask)
+
+    def forget(self, fd: int) -> None:
+        """Watch `fd` no more, because it is about to be closed: the kernel then drops it from the epoll itself."""
+        self._watched.pop(fd, None)
 
     def close(self) -> None:
         """Watch nothing any more."""

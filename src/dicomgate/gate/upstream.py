@@ -106,6 +106,6 @@ def _resolve(endpoint: Endpoint) -> tuple[SocketAddress, ...]:
     """In a thread: getaddrinfo. A name that cannot be resolved has no addresses."""
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: no name at all, such as one with an empty or an overlong part
         return ()
     return tuple(dict.fromkeys((int(family), (str(where[0]), endpoint.port)) for family, _, _, _, where in found))

@@ -40,6 +40,7 @@ DENIED, WRONG, INCOMPLETE, BUG = 1, 2, 3, 4
 app = typer.Typer(
     help="A DICOM-aware reverse proxy in front of an archive. It refuses by default.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # FILE:KEY: is no picture of a key
     pretty_exceptions_enable=False,
     add_completion=False,
 )

@@ -144,7 +144,7 @@ class Table(BaseModel):
 class GateTable(Table):
     """`[gate]`: the gate as a whole."""
 
-    name: Name = Field(default="dicomgate", description="Name of this gate in its records and log lines.")
+    name: Name = Field(default="dicomgate", description="Name of this gate in its start, stop and reload records.")
     state: Annotated[str, PlainValidator(_state)] = Field(
         default="sqlite:///state/gate.db",
         description="Where records and durable state are kept: sqlite:///FILE (relative to this file) or postgresql://….",
@@ -157,7 +157,8 @@ class GateTable(Table):
         description="enforce, or monitor: judge and record, but let pass what a peer rule would refuse.",
     )
     refusals: Annotated[Refusals, PlainValidator(words.one_of({word.value: word for word in Refusals}))] = Field(
-        default=Refusals.PRECISE, description="precise: a rejection gives the standard's reason; uniform: always 1/1/1."
+        default=Refusals.PRECISE,
+        description="precise: a rejection gives the standard's reason; uniform: 1/1/1 in place of 1/1/3 and 1/1/7.",
     )
     find_refusal_status: Annotated[int, PlainValidator(words.failure_status)] = Field(
         default=0xC000,

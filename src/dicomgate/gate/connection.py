@@ -3,6 +3,7 @@
 In: readiness of the sockets, commits, the sweep of the clock. Out: bytes, records, and a free place.
 """
 
+import os
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -267,7 +268,7 @@ class Connection:
         sock, address = self._connecting
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            why = OSError(error, "").strerror or f"error {error}"
+            why = os.strerror(error)
             self._connect_failed(address, sock, why)
             self._try_next(why)
             return

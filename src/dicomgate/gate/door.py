@@ -38,6 +38,11 @@ class Door:
         self.address = _shown(self._sock)
         self._greeting: dict[_Greeter, None] = {}
 
+    @property
+    def header_rule(self) -> str:
+        """The key that asks for a PROXY header, for records."""
+        return f"listener[{self.settings.name}].proxy_protocol_from"
+
     def open(self) -> None:
         """Begin to accept."""
         self._gate.loop.add_reader(self._sock.fileno(), self._accept)
@@ -53,7 +58,7 @@ class Door:
         """End the wait for PROXY headers that do not come."""
         for greeter in tuple(self._greeting):
             if now >= greeter.deadline:
-                self.refuse(greeter.origin, "listener.proxy_protocol_from", "no PROXY header in time")
+                self.refuse(greeter.origin, self.header_rule, "no PROXY header in time")
                 greeter.drop()
 
     def _accept(self) -> None:
@@ -144,7 +149,7 @@ class _Greeter:
                 self._door.welcome(self._sock, origin, self._data[consumed:])
 
     def _refused(self, why: str) -> None:
-        self._door.refuse(self.origin, "listener.proxy_protocol_from", why)
+        self._door.refuse(self.origin, self._door.header_rule, why)
         self.drop()
 
     def drop(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
 
+from dicomgate import __version__
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
 from dicomgate.facts import Address, Origin
@@ -57,6 +58,7 @@ class Gate:
         self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
         self._out_of_places = False
         self._drained: Callable[[], None] | None = None
+        self._stopped = False
         self._known = lru_cache(maxsize=4096)(self._named_by_a_peer)
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -83,6 +85,8 @@ class Gate:
         not allow are aborted; all others go on undisturbed.
         """
         wanted = {listener.name: listener for listener in settings.listeners}
+        if self._drained is not None:
+            wanted = {}  # the rules still change; but whoever is draining lets nobody in
         kept = {n: d for n, d in self._doors.items() if n in wanted and wanted[n].bind == d.settings.bind}
         opened: dict[str, Door] = {}
         try:
@@ -134,11 +138,11 @@ class Gate:
         self.loop.call_later(self.settings.session.close + 2 * _SWEEP, self._check_drained, True)
 
     def _check_drained(self, at_last: bool = False) -> None:
-        if self._drained is not None and (at_last or not self._connections):
-            then, self._drained = self._drained, None
+        if self._drained is not None and not self._stopped and (at_last or not self._connections):
+            self._stopped = True
+            self._keep(self._damper.sweep(float("inf")))
             self._note(Event.GATE_STOPPED)
-            self._drained = _nothing
-            then()
+            self._drained()
 
     # -- what doors and connections ask --------------------------------------------------------------------
 
@@ -180,7 +184,9 @@ class Gate:
 
     def write(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         """Keep records, and log those worth a line."""
-        records = self._damper.thin(records)
+        self._keep(self._damper.thin(records), done)
+
+    def _keep(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         if records:
             self._sink.submit(records, done)
             for record in records:
@@ -229,29 +235,24 @@ class Gate:
             connection.sweep(now)
         for door in self._doors.values():
             door.sweep(now)
-        summary = self._damper.sweep(now)
-        if summary:
-            self._sink.submit(summary)
-            for record in summary:
-                self._journal.record(record)
+        self._keep(self._damper.sweep(now))
         self.loop.call_later(_SWEEP, self._sweep)
 
     # -- inside --------------------------------------------------------------------------------------------
 
     def _note(self, event: Event, outcome: Outcome = Outcome.SUCCESS, reason: str | None = None) -> None:
-        self.write((Record(self.wall(self.now()), event, outcome, reason=reason),))
+        detail = {"gate": self.settings.name, "version": __version__}
+        self.write((Record(self.wall(self.now()), event, outcome, reason=reason, detail=detail),))
 
     def _is_known(self, address: Address) -> bool:
         return self._known(address)
 
     def _named_by_a_peer(self, address: Address) -> bool:
-        """Does a peer name this address? `any` names nobody."""
-        return any(address in network for peer in self.settings.rules.peers for network in peer.networks.members)
+        """Does a peer name this address, or is it an archive's? `any` names nobody, also when written in numbers."""
+        rules = self.settings.rules
+        named = (*(peer.networks for peer in rules.peers), *(archive.networks for archive in rules.archives))
+        return any(network.prefixlen and address in network for each in named for network in each.members)
 
 
 def _policy(settings: GateSettings) -> Policy:
     return Policy(settings.rules, settings.session.pdu, settings.session.outstanding_operations)
-
-
-def _nothing() -> None:
-    """After the drain nothing is left to call."""

@@ -4,8 +4,6 @@ Two questions are asked of it: may this association be made (`decide_association
 be done inside it (`decide_operation`). `explain` asks the same functions and tells each step.
 """
 
-from dataclasses import replace
-
 from dicomgate.association.negotiation import OFF_UNLESS_WRITTEN, narrow
 from dicomgate.facts import Address, AssociationFacts, OperationFacts, Side
 from dicomgate.policy.model import AeTitlePattern, Archive, Assurance, Mode, Networks, Peer, Refusals, Rules, Verb
@@ -237,7 +235,8 @@ class Policy:
             if self.rules.mode is not Mode.MONITOR or verdict.rule in _NO_PEER_RULE:
                 return verdict
             return AllowOperation('gate.mode = "monitor"', _operation_permit(facts, verdict.verb), verdict)
-        return AllowOperation(f"peer[{permit.route.peer.name}].may", _operation_permit(facts, verdict))
+        key = "may" if permit.route.direction is Direction.TO_ARCHIVE or verdict in _EVENTS else "address"
+        return AllowOperation(f"peer[{permit.route.peer.name}].{key}", _operation_permit(facts, verdict))
 
     def _judge_operation(self, route: Route, facts: OperationFacts) -> Verb | Deny:
         command, peer = facts.command, route.peer

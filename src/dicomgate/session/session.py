@@ -152,7 +152,9 @@ class Session:
         So it is inside a PDU or message, and while it answers operations one response after another.
         """
         flow = self._flows[side]
-        return bool(not flow.framer.between_pdus or not flow.reader.between_messages or self._flows[side.other].outstanding)
+        return bool(
+            not flow.framer.between_pdus or not flow.reader.between_messages or self._flows[side.other].outstanding
+        )
 
     @property
     def _busy(self) -> bool:
@@ -277,6 +279,8 @@ class Session:
                 self._lost(side, f"aborted by the {side}", now, abort)
             case Action.CLOSE:
                 self._do(Close(side))
+                if before is State.AWAITING_REQUEST:
+                    self._left_early("A-ABORT instead of an A-ASSOCIATE-RQ", now)
             case Action.IGNORE | Action.ABORT_AGAIN:
                 pass
             case Action.ABORT_AS_USER | Action.ABORT_AS_PROVIDER:
@@ -596,6 +600,14 @@ class Session:
         self._do(Close(side))
         if action is Action.DELIVER_LOSS:
             self._lost(side, f"the {side} went away: {why}", now, Abort())
+        elif action is Action.FORGET and self._last_byte > self._began:
+            # Who comes and goes without a byte is a health check; who leaves amid a request has a reason.
+            self._left_early(f"left amid its A-ASSOCIATE-RQ: {why}", now)
+
+    def _left_early(self, why: str, now: float) -> None:
+        refused = self._ledger.connection_refused("malformed", why, self._ledger.new_id(), None, now)
+        self._do(Write((refused,)))
+        self._ended = True
 
     def _lost(self, side: Side, why: str, now: float, abort: Abort) -> None:
         """One side is gone without a release; the other learns it by A-ABORT, or by a refusal if it still waits."""

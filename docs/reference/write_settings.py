@@ -1,0 +1,212 @@
+"""Write settings.md: every key of the configuration file, from the tables the gate reads it with.
+
+In: `dicomgate.config.schema` and `unsupported`. Out: Markdown; `python docs/reference/write_settings.py` writes
+settings.md beside this file, and a test holds the two together.
+"""
+
+import inspect
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from dicomgate.config import schema, units, words
+from dicomgate.config.unsupported import UNSUPPORTED
+from dicomgate.policy.model import Assurance, Verb
+
+WORDS = {
+    words.name: "name",
+    words.ae_title: "AE title",
+    words.ae_title_pattern: "AE title with wildcards",
+    words.calling_ae: '`"keep"` or AE title',
+    words.network: 'address, CIDR or `"any"`',
+    words.sop_class: "UID or keyword",
+    words.transfer_syntax: "UID or keyword",
+    words.failure_status: "status number",
+    units.endpoint: "HOST:PORT",
+    units.bind: "ADDRESS:PORT",
+}
+"""What a validator accepts, for those that are known by name."""
+
+UNITS = {"_seconds": "time", "_size": "size", "_count": "whole number", "_state": "URL", "_shared": "URL"}
+"""The same for validators of the schema's own; the key is where their qualified name begins."""
+
+INNER = {
+    "listener": ("tls", schema.ListenerTls),
+    "archive": ("tls", schema.ClientTls),
+    "sink": ("tls", schema.ClientTls),
+}
+
+REMARKS = {"metrics": "Not served by this version: the table is read, and `check` warns."}
+
+INTRODUCTION = """\
+# Settings
+
+The configuration is one TOML file. This page is written by `write_settings.py` from the tables the gate reads it with.
+
+- **Silence refuses.** An empty array of networks, titles, verbs or destinations means nobody and nothing.
+  `"any"` has to be written, and `dicomgate check` warns of it.
+- A key that is not on this page is an error. So is a value of the wrong type: nothing is converted silently.
+- All mistakes are told at once, each as `FILE:KEY: error: what was expected, what came`, then a hint.
+- Sizes are bytes or a text: `65536`, `"64 KiB"`, `"1 MiB"`. Times are seconds or a text: `15`, `"15 s"`, `"10 min"`.
+- A relative path is relative to the file. Secrets never stand in it.
+- AE titles are compared after trimming, case-sensitive. `*` and `?` stand for letters, digits, space, `_`, `-` and
+  `.` only; a title with any other character has to be written out.
+- Names are 1 to 64 letters, digits, dots, hyphens and underscores. They appear in rules and records.
+- Reasons for the numbers: [defaults](../design/defaults.md).
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION]
+    for name, table in schema.TABLES.items():
+        parts.append(_section(f"[{name}]", name, table))
+    for name, table in schema.ARRAYS.items():
+        parts.append(_section(f"[[{name}]]", name, table))
+        if name in INNER:
+            key, inner = INNER[name]
+            parts.append(_section(f"{key} of [[{name}]]", f"{name}.{key}", inner))
+    return "\n".join(parts)
+
+
+def _section(heading: str, table_name: str, table: type[schema.Table]) -> str:
+    opening = (table.__doc__ or "").partition(": ")[2].strip() or (table.__doc__ or "")
+    lines = [f"## {heading}", ""]
+    if "of [[" not in heading:
+        lines += [_sentence(opening), ""]
+    remarks = [f"**{_capital(row.what)}: not in this version, refused with an error.**"
+               for row in UNSUPPORTED if row.table == table_name and row.field is None]  # fmt: skip
+    remarks += [REMARKS[table_name]] if table_name in REMARKS else []
+    for remark in remarks:
+        lines += [remark, ""]
+    lines += ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
+    for key, found in table.model_fields.items():
+        meaning = _cell(found.description or "") + _availability(table_name, key)
+        lines.append(f"| `{key}` | {_type(found)} | {_default(found)} | {meaning} |")
+    return "\n".join([*lines, ""])
+
+
+def _availability(table: str, key: str) -> str:
+    for row in UNSUPPORTED:
+        if row.table == table and row.field == key:
+            return f" **Not in this version: {row.what} is refused with an error.**"
+    return ""
+
+
+def _sentence(sentence: str) -> str:
+    return _capital(sentence).rstrip(".") + "."
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _cell(sentence: str) -> str:
+    return sentence.replace("|", "\\|").replace("*", "\\*")
+
+
+def _type(found: FieldInfo) -> str:
+    return _cell(_describe(found.annotation, tuple(found.metadata)))
+
+
+def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    """A type in words. `metadata` are the validators that pydantic has taken off the annotation."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        return _describe(inner, (*metadata, *more))
+    if origin in (Union, UnionType):
+        members = [member for member in get_args(annotation) if member is not NoneType]
+        if len(members) == 1:
+            return _describe(members[0], metadata)
+    if origin is list:
+        (inner,) = get_args(annotation)
+        several = f"array: {_describe(inner, ())}"
+        alone = any(getattr(each, "func", None) is schema._one_or_many for each in metadata)
+        return f"{_describe(inner, ())}, or {several}" if alone else several
+    if origin is Literal:
+        return _choice(get_args(annotation))
+    for each in metadata:
+        if (known := _validator(getattr(each, "func", None))) is not None:
+            return known
+    if annotation is Verb:
+        return "verb"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _choice([_shown(member) for member in annotation])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
+    if annotation is str:
+        return "string"
+    raise TypeError(f"no words for {annotation} with {metadata}")
+
+
+def _validator(function: Any) -> str | None:
+    if function in WORDS:
+        return WORDS[function]
+    name = getattr(function, "__qualname__", "").partition(".")[0]
+    if name not in UNITS:
+        return None
+    if name == "_count":
+        return f"whole number, 1 to {schema.LARGEST_COUNT}"
+    bounds = inspect.getclosurevars(function).nonlocals
+    if name == "_seconds":
+        return f"time, up to {duration(bounds['longest'])}"
+    if name == "_size":
+        return f"size, {size(bounds['smallest'])} to {size(bounds['largest'])}"
+    return UNITS[name]
+
+
+def _choice(values: Iterable[object]) -> str:
+    return " or ".join(f'`"{value}"`' for value in values)
+
+
+def _default(found: FieldInfo) -> str:
+    if found.default is PydanticUndefined:
+        return "**required**"
+    if found.default is None:
+        return "absent"
+    kind = _describe(found.annotation, tuple(found.metadata)).partition(",")[0]
+    match found.default:
+        case Enum():
+            shown = f'"{_shown(found.default)}"'
+        case float() if kind == "time":
+            shown = f'"{duration(found.default)}"'
+        case int() if kind == "size":
+            shown = f'"{size(found.default)}"'
+        case int() if kind == "status number":
+            shown = f"0x{found.default:04X}"
+        case str():
+            shown = f'"{found.default}"'
+        case _:
+            shown = str(found.default)
+    return f"`{shown}`"
+
+
+def _shown(value: Enum) -> str:
+    return value.word if isinstance(value, Assurance) else str(value.value)
+
+
+def size(count: int) -> str:
+    """Bytes in the largest unit that keeps them whole."""
+    for unit, factor in reversed(units.SIZES.items()):
+        if count % factor == 0:
+            return f"{count // factor} {unit}"
+    raise ValueError(count)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in days when they are whole days, in minutes when they are whole minutes, else in seconds."""
+    for unit in ("d", "min"):
+        if seconds % float(units.DURATIONS[unit]) == 0:
+            return f"{seconds / float(units.DURATIONS[unit]):g} {unit}"
+    return f"{seconds:g} s"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("settings.md").write_text(text(), encoding="utf-8")

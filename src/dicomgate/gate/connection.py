@@ -236,8 +236,8 @@ class Connection:
         self._try_next("")
 
     def _try_next(self, failure: str) -> None:
-        if self.session.finished:
-            return
+        if not self.session.connecting:
+            return  # it was given up while a name was looked up
         while self._candidates:
             address = self._candidates.pop(0)
             now = self._gate.now()

@@ -1,17 +1,30 @@
 """The records of one association: every fact leaves here with where, who and under which rule."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from dicomgate.audit.record import NO_DETAIL, Event, Outcome, Record
 from dicomgate.facts import AssociationFacts, Origin
-from dicomgate.policy.verdict import AllowAssociation, Deny
-from dicomgate.session.half import Operation
+from dicomgate.policy.verdict import AllowAssociation, Deny, OperationPermit
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest
 
 _SYNTAXES_KEPT = 16
 _STATUS = "{:04X}"
+
+
+@dataclass(slots=True)
+class Operation:
+    """A request that was sent on and has no final response yet: what its record will need."""
+
+    permit: OperationPermit
+    context_id: int
+    rule: str
+    started: float
+    would_refuse: Deny | None = None
+    bytes: int = 0
+    responses: int = 0
 
 
 class Ledger:

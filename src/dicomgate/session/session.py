@@ -10,14 +10,13 @@ docs/design/life-of-an-association.md tells the same story with what the other s
 from collections.abc import Callable
 from typing import assert_never
 
-from dicomgate.association.messages import CommandReceived, Incomplete
-from dicomgate.association.negotiation import AcceptedContext, agree
+from dicomgate.association.negotiation import agree
 from dicomgate.association.transitions import RECEIVED, Action, Occurrence, Role, State
 from dicomgate.audit.record import Outcome, Record
-from dicomgate.facts import AssociationFacts, OperationFacts, Origin, Side
-from dicomgate.policy.model import Verb
+from dicomgate.facts import AssociationFacts, Origin, Side
 from dicomgate.policy.policy import Policy
-from dicomgate.policy.verdict import AllowAssociation, AssociationPermit, Deny, Permit
+from dicomgate.policy.verdict import AllowAssociation, AssociationPermit, Deny
+from dicomgate.session.dialogue import Dialogue
 from dicomgate.session.events import (
     Close,
     Command,
@@ -37,32 +36,24 @@ from dicomgate.session.events import (
     Unreachable,
     Write,
 )
-from dicomgate.session.half import Drain, Flow, Half, Operation
+from dicomgate.session.half import Half
 from dicomgate.session.ledger import Ledger
 from dicomgate.session.limits import SessionLimits
-from dicomgate.session.refusal import refusing_response
 from dicomgate.wire.codec import decode, encode
 from dicomgate.wire.codes import (
     AbortReason,
     AbortSource,
-    CommandField,
     PduType,
     Reject,
     Rejection,
-    Status,
-    is_pending,
 )
-from dicomgate.wire.command import Command as CommandSet
-from dicomgate.wire.command import encode_command
-from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, p_data_pdus
+from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, Framer
 from dicomgate.wire.pdu import Abort, AssociateAccept, AssociateReject, AssociateRequest, Malformed, ReleaseReply
 from dicomgate.wire.pdu import ReleaseRequest as ReleaseRequestPdu
-from dicomgate.wire.text import is_valid_uid, trim_ae_title
+from dicomgate.wire.text import trim_ae_title
 
 NEVER = float("inf")
 _RELEASE_RQ, _RELEASE_RP = encode(ReleaseRequestPdu()), encode(ReleaseReply())
-_MANY_RESPONSES = frozenset({CommandField.C_FIND_RSP, CommandField.C_GET_RSP, CommandField.C_MOVE_RSP})
-_CANCELLABLE = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
 
 Admission = Callable[[AssociationPermit], Deny | None]
 """Is there room for one more? Asked after the rules have said yes; a Deny says which cap is full."""
@@ -90,16 +81,19 @@ class Session:
         self._ledger = Ledger(association, origin, wall, new_refusal_id)
         self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
         self._halves = {Side.REQUESTOR: self._requestor, Side.ACCEPTOR: self._acceptor}
-        self._flows = {Side.REQUESTOR: Flow(limits), Side.ACCEPTOR: Flow(limits)}
+        self._framers = {
+            Side.REQUESTOR: Framer(limits.associate_pdu, limits.pdu),
+            Side.ACCEPTOR: Framer(limits.associate_pdu, limits.pdu),
+        }
+        self._dialogue: Dialogue | None = None  # from the agreement on
         self._facts: AssociationFacts | None = None
         self._permit: AssociationPermit | None = None
         self._sent: AssociationPermit | None = None  # the one connected for; a reload replaces only `_permit`
-        self._contexts: dict[int, AcceptedContext] = {}
-        self._longest = {Side.REQUESTOR: 0, Side.ACCEPTOR: 0}  # P-DATA-TF we may send to each
         self._commands: list[Command] = []
         self._began = self._last_byte = self._phase_began = now
-        self._bytes = self._operations = self._refusals = 0
+        self._bytes = 0
         self._ended = False
+        self._severed: tuple[Side, ...] = ()  # what was on its way to them is lost
         self._requestor.on(Occurrence.INCOMING_CONNECTION)
 
     # -- what the driver asks ------------------------------------------------------------------------------
@@ -115,6 +109,11 @@ class Session:
         return self._requestor.state is State.AWAITING_REQUEST
 
     @property
+    def connecting(self) -> bool:
+        """The other party is still wanted and not yet there."""
+        return self._halves[Side.ACCEPTOR].state is State.AWAITING_CONNECTION
+
+    @property
     def association(self) -> str:
         """The name its records bear."""
         return self._ledger.association
@@ -126,7 +125,7 @@ class Session:
 
     def take_carry(self, side: Side) -> bytes:
         """See `Framer.take_carry`."""
-        carry = self._flows[side].framer.take_carry()
+        carry = self._framers[side].take_carry()
         self._bytes -= len(carry)  # they are about to be counted a second time
         return carry
 
@@ -143,7 +142,7 @@ class Session:
             return NEVER
         if acceptor is State.AWAITING_ANSWER:
             return self._phase_began + limits.archive_answer
-        quiet = limits.no_progress if self._busy else limits.idle
+        quiet = limits.no_progress if self._dialogue is not None and self._dialogue.busy else limits.idle
         return min(self._last_byte + quiet, self._began + limits.absolute)
 
     def hurried(self, side: Side) -> bool:
@@ -151,14 +150,10 @@ class Session:
 
         So it is inside a PDU or message, and while it answers operations one response after another.
         """
-        flow = self._flows[side]
-        return bool(
-            not flow.framer.between_pdus or not flow.reader.between_messages or self._flows[side.other].outstanding
-        )
-
-    @property
-    def _busy(self) -> bool:
-        return any(flow.outstanding or not flow.reader.between_messages for flow in self._flows.values())
+        dialogue = self._dialogue
+        if not self._framers[side].between_pdus:
+            return True
+        return dialogue is not None and (not dialogue.between_messages(side) or dialogue.answering(side))
 
     # -- events --------------------------------------------------------------------------------------------
 
@@ -205,7 +200,7 @@ class Session:
             if isinstance(lost, Write):
                 commands.append(lost)
             elif isinstance(lost, Relay):
-                self._flows[lost.side.other].mid_pdu = True
+                self._severed += (lost.side,)
         self._commands = commands
         self._give_up("bug", "internal error; the association was ended", now)
         if self.finished:
@@ -218,14 +213,12 @@ class Session:
             return  # not connected: these bytes are nobody's
         self._last_byte = now
         self._bytes += len(data)
-        for frame in self._flows[side].framer.feed(data):
+        for frame in self._framers[side].feed(data):
             if self._halves[side].state is State.IDLE:
                 return
             match frame:
-                case DataRun():
-                    self._data(side, frame, now)
-                case CommandFragment():
-                    self._command_fragment(side, frame, now)
+                case DataRun() | CommandFragment():
+                    self._message(side, frame, now)
                 case ControlPdu(kind, body):
                     self._control(side, kind, body, now)
                 case Broken(why, reason):
@@ -239,7 +232,7 @@ class Session:
         half = self._halves[side]
         before = half.state
         release = kind is PduType.RELEASE_RQ or kind is PduType.RELEASE_RP
-        if release and not self._flows[side].reader.between_messages:
+        if release and self._dialogue is not None and not self._dialogue.between_messages(side):
             self._violation(side, f"{kind.name} inside a message", AbortReason.UNEXPECTED_PDU, now)
             return
         match half.on(RECEIVED[kind]):
@@ -336,7 +329,7 @@ class Session:
         half.on(Occurrence.CONNECTED)
         self._phase_began = now
         # What the acceptor sends right behind its answer is held to what it was told here.
-        self._flows[Side.ACCEPTOR].framer.data_pdu = permit.request.user_information.maximum_length
+        self._framers[Side.ACCEPTOR].data_pdu = permit.request.user_information.maximum_length
         self._do(Relay(Side.ACCEPTOR, encode(permit.request), permit))
 
     def _unreachable(self, why: str, now: float) -> None:
@@ -352,12 +345,10 @@ class Session:
         if isinstance(agreement, Malformed):
             self._violation(Side.ACCEPTOR, agreement.why, agreement.reason, now)
             return
-        self._contexts = dict(agreement.contexts)
-        self._longest = {Side.REQUESTOR: agreement.to_requestor, Side.ACCEPTOR: agreement.to_acceptor}
-        accepted = frozenset(agreement.contexts)
-        for side, flow in self._flows.items():
-            flow.reader.contexts = accepted
-            flow.framer.data_pdu = self._longest[side.other]
+        current = self._permit or permit  # a reload may have judged again since
+        self._dialogue = Dialogue(current, agreement, self._policy, self._limits, self._ledger, self._halves)
+        self._framers[Side.REQUESTOR].data_pdu = agreement.to_acceptor
+        self._framers[Side.ACCEPTOR].data_pdu = agreement.to_requestor
         self._requestor.on(Occurrence.LOCAL_ACCEPT)
         self._do(Relay(Side.REQUESTOR, encode(agreement.accept), permit))
 
@@ -414,161 +405,32 @@ class Session:
                 pass  # Sta13: whatever still comes is ignored
         return False
 
-    def _data(self, side: Side, run: DataRun, now: float) -> None:
+    def _message(self, side: Side, frame: DataRun | CommandFragment, now: float) -> None:
         if not self._arrives(side, now):
             return
-        flow = self._flows[side]
-        if (wrong := flow.reader.run(run)) is not None:
-            self._violation(side, wrong.why, wrong.reason, now)
-            return
-        operation = flow.passing
-        if operation is not None:
-            operation.bytes += run.size
-            flow.mid_pdu = not run.whole
-            self._do(Relay(side.other, run.wire, operation.permit))
-            if run.last:
-                self._message_ended(side, now)
-        elif run.last and flow.drain is not None:
-            answer, flow.drain = flow.drain.answer, None
-            self._tell(side, answer, now)
-
-    def _message_ended(self, side: Side, now: float) -> None:
-        flow = self._flows[side]
-        flow.passing = None
-        if flow.finishing is not None:
-            (operation, status), flow.finishing = flow.finishing, None
-            self._do(Write((self._ledger.operation(operation, status, None, now),)))
-        for message in flow.waiting:
-            self._do(Say(side.other, message))
-        flow.waiting.clear()
-
-    def _command_fragment(self, side: Side, fragment: CommandFragment, now: float) -> None:
-        if not self._arrives(side, now):
-            return
-        match self._flows[side].reader.fragment(fragment):
-            case Incomplete.INCOMPLETE:
-                pass
-            case Malformed(why, reason):
-                self._violation(side, why, reason, now)
-            case CommandReceived(context_id, command):
-                if command.command_field is CommandField.C_CANCEL_RQ:
-                    self._cancel(side, context_id, command)
-                elif command.command_field.is_response:
-                    self._response(side, context_id, command, now)
-                else:
-                    self._request(side, context_id, command, now)
-            case impossible:
-                assert_never(impossible)
-
-    def _request(self, side: Side, context_id: int, command: CommandSet, now: float) -> None:
-        permit, flow = self._permit, self._flows[side]
-        if permit is None or command.message_id is None:
-            raise RuntimeError("a request without a permit or a message ID")
-        if len(flow.outstanding) >= self._limits.outstanding_operations:
-            why = f"more than {self._limits.outstanding_operations} operations outstanding"
-            self._violation(side, why, AbortReason.NOT_SPECIFIED, now)
-            return
-        verdict: Deny | object
-        if command.message_id in flow.outstanding:
-            verdict = Deny("message-id", "the message ID is still in use", Status.DUPLICATE_INVOCATION)
+        dialogue = self._dialogue
+        if dialogue is None:
+            raise RuntimeError("data without an agreement")
+        if isinstance(frame, DataRun):
+            wrong = dialogue.data(side, frame, now, self._commands)
         else:
-            context = self._contexts[context_id]
-            retrieving = (
-                side is Side.ACCEPTOR
-                and context.roles.scp
-                and any(o.permit.verb is Verb.GET for o in self._flows[side.other].outstanding.values())
-            )
-            calling = permit.facts.calling_ae_title
-            facts = OperationFacts(side, calling, context.abstract_syntax, command, retrieving)
-            verdict = self._policy.decide_operation(permit, facts)
-            if not isinstance(verdict, Deny):
-                operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)
-                flow.outstanding[command.message_id] = operation
-                self._operations += 1
-                self._pass(side, context_id, verdict.permit.command, operation)
-                return
-        self._refuse(side, context_id, command, verdict, now)
-
-    def _refuse(self, side: Side, context_id: int, command: CommandSet, denied: Deny, now: float) -> None:
-        """Drained and answered: never a hang, never Success, and the association goes on (PS3.7 C.5)."""
-        refusal_id = self._ledger.new_id()
-        self._refusals += 1
-        self._do(Write((self._ledger.operation_refused(denied, command, refusal_id, side, now),)))
-        response = encode_command(refusing_response(command, denied, refusal_id))
-        answer = p_data_pdus(context_id, response, self._longest[side])
-        if command.has_data_set:
-            self._flows[side].drain = Drain(answer)
-        else:
-            self._tell(side, answer, now)
-
-    def _response(self, side: Side, context_id: int, command: CommandSet, now: float) -> None:
-        asked = self._flows[side.other].outstanding
-        message_id = command.message_id_being_responded_to
-        operation = asked.get(message_id) if message_id is not None else None
-        if (
-            operation is None
-            or message_id is None
-            or operation.context_id != context_id
-            or operation.permit.command.command_field.response is not command.command_field
-        ):
-            why = f"{command.command_field.name} answers no outstanding request"
-            self._violation(side, why, AbortReason.UNEXPECTED_PDU_PARAMETER, now)
-            return
-        if any(uid and not is_valid_uid(uid) for uid in _uids(command)):
-            why = f"{command.command_field.name} with a malformed SOP Class or Instance UID"
-            self._violation(side, why, AbortReason.INVALID_PDU_PARAMETER_VALUE, now)
-            return
-        operation.responses += 1
-        status = command.status if command.status is not None else Status.PROCESSING_FAILURE
-        final = not (is_pending(status) and command.command_field in _MANY_RESPONSES)
-        if final:
-            del asked[message_id]
-            if command.has_data_set:
-                self._flows[side].finishing = (operation, status)
-            else:
-                self._do(Write((self._ledger.operation(operation, status, command, now),)))
-        self._pass(side, context_id, command, operation)
-
-    def _cancel(self, side: Side, context_id: int, command: CommandSet) -> None:
-        """PS3.7 9.3.2.3: passed on while its operation runs; afterwards it crossed the final response and is void."""
-        operation = self._flows[side].outstanding.get(command.message_id_being_responded_to or 0)
-        if operation is not None and operation.permit.command.command_field in _CANCELLABLE:
-            self._pass(side, operation.context_id, command, operation)
-
-    def _pass(self, side: Side, context_id: int, command: CommandSet, operation: Operation) -> None:
-        """Send a judged command on, encoded anew; its data set, if any, follows as it comes."""
-        if not self._halves[side.other].carries_data:
-            return
-        flow = self._flows[side]
-        if command.has_data_set:
-            flow.passing = operation
-        pdus = p_data_pdus(context_id, encode_command(command), self._longest[side.other])
-        self._do(Relay(side.other, pdus, operation.permit))
-
-    def _tell(self, side: Side, message: bytes, now: float) -> None:
-        """Say something of our own, but never inside a message that is on its way to the same side."""
-        if not self._halves[side].carries_data:
-            return
-        opposite = self._flows[side.other]
-        if opposite.passing is not None:
-            if len(opposite.waiting) >= self._limits.outstanding_operations:
-                self._give_up("limits.outstanding_operations", f"the {side} asks on without reading answers", now)
-                return
-            opposite.waiting.append(message)
-        else:
-            self._do(Say(side, message))
+            wrong = dialogue.command(side, frame, now, self._commands)
+        if wrong is not None:
+            self._violation(side, wrong.why, wrong.reason, now, wrong.rule)
 
     # -- the ways it ends ----------------------------------------------------------------------------------
 
-    def _violation(self, side: Side, why: str, reason: AbortReason, now: float) -> None:
+    def _violation(self, side: Side, why: str, reason: AbortReason, now: float, rule: str = "malformed") -> None:
         """One side left the protocol: A-ABORT as provider, and the same for the other side."""
         half = self._halves[side]
         before = half.state
         if before not in (State.IDLE, State.AWAITING_CLOSE):
             half.on(Occurrence.RECEIVED_UNRECOGNIZED)
-            self._answer_violation(side, before, why, reason, now)
+            self._answer_violation(side, before, why, reason, now, rule)
 
-    def _answer_violation(self, side: Side, before: State, why: str, reason: AbortReason, now: float) -> None:
+    def _answer_violation(
+        self, side: Side, before: State, why: str, reason: AbortReason, now: float, rule: str = "malformed"
+    ) -> None:
         """`half` has gone to Sta13; `before` is where it was."""
         refusal_id = self._ledger.new_id()
         status = f"abort {AbortSource.SERVICE_PROVIDER:d}/{reason:d}"
@@ -590,7 +452,7 @@ class Session:
             self._refuse_unanswered(told, now)
             return
         self._abort(side.other, Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED), now)
-        self._end(Outcome.FAILURE, told, now, rule="malformed", refusal_id=refusal_id, status=status)
+        self._end(Outcome.FAILURE, told, now, rule=rule, refusal_id=refusal_id, status=status)
 
     def _hung_up(self, side: Side, why: str, now: float) -> None:
         half = self._halves[side]
@@ -633,7 +495,7 @@ class Session:
             self._refuse_unanswered(f"the acceptor gave no answer within {limits.archive_answer:g} s", now)
         elif now >= self._began + limits.absolute:
             self._give_up("limits.absolute", f"older than {limits.absolute:g} s", now)
-        elif self._busy:
+        elif self._dialogue is not None and self._dialogue.busy:
             self._give_up("limits.no_progress", f"no byte for {limits.no_progress:g} s inside an operation", now)
         else:
             self._give_up("limits.idle", f"idle for {limits.idle:g} s", now)
@@ -674,6 +536,8 @@ class Session:
             return
         # What was negotiated stays; what is asked from now on is judged by the new permit.
         self._permit = verdict.permit
+        if self._dialogue is not None:
+            self._dialogue.permit, self._dialogue.policy = verdict.permit, policy
 
     def _abort(self, side: Side, abort: Abort, now: float) -> None:
         half = self._halves[side]
@@ -687,7 +551,8 @@ class Session:
     def _say_abort(self, side: Side, abort: Abort, now: float) -> None:
         """A-ABORT, and wait for the close; a receiver that is inside a PDU would take it for data, so it is reset."""
         self._phase_began = now
-        if self._flows[side.other].mid_pdu:
+        inside_pdu = self._dialogue is not None and self._dialogue.inside_pdu(side)
+        if inside_pdu or side in self._severed:
             self._halves[side].on(Occurrence.CONNECTION_CLOSED)
             self._do(Close(side, reset=True))
         else:
@@ -706,13 +571,10 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        dialogue = self._dialogue
         records: list[Record] = []
-        for flow in self._flows.values():
-            if flow.finishing is not None:
-                records.append(self._ledger.operation(flow.finishing[0], None, None, now))
-                flow.finishing = None
-            records.extend(self._ledger.operation(o, None, None, now) for o in flow.outstanding.values())
-            flow.outstanding.clear()
+        if dialogue is not None:
+            records.extend(self._ledger.operation(o, None, None, now) for o in dialogue.unfinished())
         records.append(
             self._ledger.ended(
                 outcome,
@@ -723,8 +585,8 @@ class Session:
                 status=status,
                 byte_count=self._bytes,
                 started=self._began,
-                operations=self._operations,
-                refusals=self._refusals,
+                operations=dialogue.operations if dialogue is not None else 0,
+                refusals=dialogue.refusals if dialogue is not None else 0,
             )
         )
         self._do(Write(records))
@@ -733,22 +595,9 @@ class Session:
         self._commands.append(command)
 
 
-def _uids(command: CommandSet) -> tuple[str | None, ...]:
-    """Every UID of a command set, those of a misplaced element included."""
-    return (
-        command.affected_sop_class_uid,
-        command.requested_sop_class_uid,
-        command.affected_sop_instance_uid,
-        command.requested_sop_instance_uid,
-    )
-
-
 def _printable(raw: bytes) -> str:
     """An AE title for records, whatever was in it."""
     return raw.translate(_VISIBLE).decode("ascii").strip()
 
 
 _VISIBLE = bytes(b if 0x20 <= b < 0x7F else ord("?") for b in range(256))
-
-
-__all__ = ["NEVER", "Admission", "Permit", "Session"]

@@ -1,0 +1,283 @@
+"""The DIMSE messages of one established association: each request judged, relayed or refused, each answer matched.
+
+In: frames of either side. Out: commands appended for the driver, in order; a `Violation` when that side left the
+protocol or its bounds, which the session answers with A-ABORT.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from dicomgate.association.messages import CommandReceived, Incomplete, MessageReader
+from dicomgate.association.negotiation import AcceptedContext, Agreement
+from dicomgate.facts import OperationFacts, Side
+from dicomgate.policy.model import Verb
+from dicomgate.policy.policy import Policy
+from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny
+from dicomgate.session.events import Command, Relay, Say, Write
+from dicomgate.session.half import Half
+from dicomgate.session.ledger import Ledger, Operation
+from dicomgate.session.limits import SessionLimits
+from dicomgate.session.refusal import refusing_response
+from dicomgate.wire.codes import AbortReason, CommandField, Status, is_pending
+from dicomgate.wire.command import Command as CommandSet
+from dicomgate.wire.command import encode_command
+from dicomgate.wire.framer import CommandFragment, DataRun, p_data_pdus
+from dicomgate.wire.pdu import Malformed
+from dicomgate.wire.text import is_valid_uid
+
+_MANY_RESPONSES = frozenset({CommandField.C_FIND_RSP, CommandField.C_GET_RSP, CommandField.C_MOVE_RSP})
+_CANCELLABLE = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
+
+
+_TOO_MANY = "limits.outstanding_operations"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One side left the protocol, or its bounds: `rule` says which of both."""
+
+    why: str
+    reason: AbortReason
+    rule: str = "malformed"
+
+
+class Flow:
+    """What one side sends: the messages in it, and its requests that are not yet answered."""
+
+    __slots__ = ("drain", "finishing", "mid_pdu", "outstanding", "passing", "reader", "waiting")
+
+    def __init__(self, limits: SessionLimits) -> None:
+        self.reader = MessageReader(limits.command_set)
+        self.outstanding: dict[int, Operation] = {}
+        self.passing: Operation | None = None
+        """Whose data set is being relayed: while set, nothing else may be said to the receiver."""
+        self.finishing: tuple[Operation, int] | None = None
+        """The operation that ends with the data set under way, and its final status."""
+        self.drain: Drain | None = None
+        self.mid_pdu = False
+        """The receiver is inside a PDU: even an A-ABORT would be taken for data now."""
+        self.waiting: list[bytes] = []
+        """Our own messages for the receiver, held until the message under way has ended (PS3.8 E.1)."""
+
+
+@dataclass(slots=True)
+class Drain:
+    """A refused request whose data set is still arriving; `answer` is told when it has ended."""
+
+    answer: bytes
+
+
+class Dialogue:
+    """Both directions of one association. `halves` are the session's: they say who may be sent data now."""
+
+    def __init__(
+        self,
+        permit: AssociationPermit,
+        agreement: Agreement,
+        policy: Policy,
+        limits: SessionLimits,
+        ledger: Ledger,
+        halves: Mapping[Side, Half],
+    ) -> None:
+        self.permit = permit
+        self.policy = policy
+        self.operations = 0
+        self.refusals = 0
+        self._limits = limits
+        self._ledger = ledger
+        self._halves = halves
+        self._contexts: Mapping[int, AcceptedContext] = agreement.contexts
+        self._longest = {Side.REQUESTOR: agreement.to_requestor, Side.ACCEPTOR: agreement.to_acceptor}
+        accepted = frozenset(agreement.contexts)
+        self._flows = {Side.REQUESTOR: Flow(limits), Side.ACCEPTOR: Flow(limits)}
+        for flow in self._flows.values():
+            flow.reader.contexts = accepted
+
+    @property
+    def busy(self) -> bool:
+        """An operation is outstanding, or a message under way."""
+        return any(flow.outstanding or not flow.reader.between_messages for flow in self._flows.values())
+
+    def between_messages(self, sender: Side) -> bool:
+        return self._flows[sender].reader.between_messages
+
+    def answering(self, sender: Side) -> bool:
+        """Is `sender` working on an operation that the other side asked for?"""
+        return bool(self._flows[sender.other].outstanding)
+
+    def inside_pdu(self, receiver: Side) -> bool:
+        """Has `receiver` got a PDU in part? Even an A-ABORT would be taken for its data."""
+        return self._flows[receiver.other].mid_pdu
+
+    def unfinished(self) -> Iterator[Operation]:
+        """The operations that have no final response; they are taken out."""
+        for flow in self._flows.values():
+            if flow.finishing is not None:
+                yield flow.finishing[0]
+                flow.finishing = None
+            yield from flow.outstanding.values()
+            flow.outstanding.clear()
+
+    # -- frames --------------------------------------------------------------------------------------------
+
+    def data(self, side: Side, run: DataRun, now: float, commands: list[Command]) -> Violation | None:
+        """A stretch of a data set: relayed under the permit of its operation, or dropped with a refused one."""
+        flow = self._flows[side]
+        if (wrong := flow.reader.run(run)) is not None:
+            return Violation(wrong.why, wrong.reason)
+        operation = flow.passing
+        if operation is not None:
+            operation.bytes += run.size
+            flow.mid_pdu = not run.whole
+            commands.append(Relay(side.other, run.wire, operation.permit))
+            if run.last:
+                self._message_ended(side, now, commands)
+        elif run.last and flow.drain is not None:
+            answer, flow.drain = flow.drain.answer, None
+            return self._tell(side, answer, commands)
+        return None
+
+    def command(self, side: Side, fragment: CommandFragment, now: float, commands: list[Command]) -> Violation | None:
+        """A piece of a command set; the last one makes a request, a response or a C-CANCEL."""
+        match self._flows[side].reader.fragment(fragment):
+            case Incomplete.INCOMPLETE:
+                return None
+            case Malformed(why, reason):
+                return Violation(why, reason)
+            case CommandReceived(context_id, command):
+                if command.command_field is CommandField.C_CANCEL_RQ:
+                    self._cancel(side, command, commands)
+                    return None
+                if command.command_field.is_response:
+                    return self._response(side, context_id, command, now, commands)
+                return self._request(side, context_id, command, now, commands)
+            case impossible:
+                assert_never(impossible)
+
+    # -- requests ------------------------------------------------------------------------------------------
+
+    def _request(
+        self, side: Side, context_id: int, command: CommandSet, now: float, commands: list[Command]
+    ) -> Violation | None:
+        flow = self._flows[side]
+        if command.message_id is None:
+            raise RuntimeError("a request without a message ID was decoded")
+        if len(flow.outstanding) >= self._limits.outstanding_operations:
+            why = f"more than {self._limits.outstanding_operations} operations outstanding"
+            return Violation(why, AbortReason.NOT_SPECIFIED, _TOO_MANY)
+        verdict: AllowOperation | Deny
+        if command.message_id in flow.outstanding:
+            verdict = Deny("message-id", "the message ID is still in use", Status.DUPLICATE_INVOCATION)
+        else:
+            context = self._contexts[context_id]
+            retrieving = side is Side.ACCEPTOR and context.roles.scp and self._retrieving()
+            calling = self.permit.facts.calling_ae_title
+            facts = OperationFacts(side, calling, context.abstract_syntax, command, retrieving)
+            verdict = self.policy.decide_operation(self.permit, facts)
+        if isinstance(verdict, Deny):
+            return self._refuse(side, context_id, command, verdict, now, commands)
+        operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)
+        flow.outstanding[command.message_id] = operation
+        self.operations += 1
+        self._pass(side, context_id, verdict.permit.command, operation, commands)
+        return None
+
+    def _retrieving(self) -> bool:
+        asked = self._flows[Side.REQUESTOR].outstanding.values()
+        return any(operation.permit.verb is Verb.GET for operation in asked)
+
+    def _refuse(
+        self, side: Side, context_id: int, command: CommandSet, denied: Deny, now: float, commands: list[Command]
+    ) -> Violation | None:
+        """Drained and answered: never a hang, never Success, and the association goes on (PS3.7 C.5)."""
+        refusal_id = self._ledger.new_id()
+        self.refusals += 1
+        commands.append(Write((self._ledger.operation_refused(denied, command, refusal_id, side, now),)))
+        response = encode_command(refusing_response(command, denied, refusal_id))
+        answer = p_data_pdus(context_id, response, self._longest[side])
+        if command.has_data_set:
+            self._flows[side].drain = Drain(answer)
+            return None
+        return self._tell(side, answer, commands)
+
+    def _cancel(self, side: Side, command: CommandSet, commands: list[Command]) -> None:
+        """PS3.7 9.3.2.3: passed on while its operation runs; afterwards it crossed the final response and is void."""
+        operation = self._flows[side].outstanding.get(command.message_id_being_responded_to or 0)
+        if operation is not None and operation.permit.command.command_field in _CANCELLABLE:
+            self._pass(side, operation.context_id, command, operation, commands)
+
+    # -- responses -----------------------------------------------------------------------------------------
+
+    def _response(
+        self, side: Side, context_id: int, command: CommandSet, now: float, commands: list[Command]
+    ) -> Violation | None:
+        """Matched to its request: same context, same kind, well-formed UIDs; otherwise this side is not believed."""
+        asked = self._flows[side.other].outstanding
+        message_id = command.message_id_being_responded_to or 0
+        operation = asked.get(message_id)
+        name = command.command_field.name
+        if (
+            operation is None
+            or operation.context_id != context_id
+            or operation.permit.command.command_field.response is not command.command_field
+        ):
+            return Violation(f"{name} answers no outstanding request", AbortReason.UNEXPECTED_PDU_PARAMETER)
+        if any(uid and not is_valid_uid(uid) for uid in _uids(command)):
+            why = f"{name} with a malformed SOP Class or Instance UID"
+            return Violation(why, AbortReason.INVALID_PDU_PARAMETER_VALUE)
+        operation.responses += 1
+        status = command.status if command.status is not None else Status.PROCESSING_FAILURE
+        if not (is_pending(status) and command.command_field in _MANY_RESPONSES):
+            del asked[message_id]
+            if command.has_data_set:
+                self._flows[side].finishing = (operation, status)
+            else:
+                commands.append(Write((self._ledger.operation(operation, status, command, now),)))
+        self._pass(side, context_id, command, operation, commands)
+        return None
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def _pass(
+        self, side: Side, context_id: int, command: CommandSet, operation: Operation, commands: list[Command]
+    ) -> None:
+        """Send a judged command on, encoded anew; its data set, if any, follows as it comes."""
+        if not self._halves[side.other].carries_data:
+            return
+        if command.has_data_set:
+            self._flows[side].passing = operation
+        pdus = p_data_pdus(context_id, encode_command(command), self._longest[side.other])
+        commands.append(Relay(side.other, pdus, operation.permit))
+
+    def _tell(self, side: Side, message: bytes, commands: list[Command]) -> Violation | None:
+        """Say something of our own, but never inside a message that is on its way to the same side."""
+        if not self._halves[side].carries_data:
+            return None
+        opposite = self._flows[side.other]
+        if opposite.passing is None:
+            commands.append(Say(side, message))
+        elif len(opposite.waiting) < self._limits.outstanding_operations:
+            opposite.waiting.append(message)
+        else:
+            return Violation("asks on and on without reading answers", AbortReason.NOT_SPECIFIED, _TOO_MANY)
+        return None
+
+    def _message_ended(self, side: Side, now: float, commands: list[Command]) -> None:
+        flow = self._flows[side]
+        flow.passing = None
+        if flow.finishing is not None:
+            (operation, status), flow.finishing = flow.finishing, None
+            commands.append(Write((self._ledger.operation(operation, status, None, now),)))
+        commands.extend(Say(side.other, message) for message in flow.waiting)
+        flow.waiting.clear()
+
+
+def _uids(command: CommandSet) -> tuple[str | None, ...]:
+    """Every UID of a command set, those of a misplaced element included."""
+    return (
+        command.affected_sop_class_uid,
+        command.requested_sop_class_uid,
+        command.affected_sop_instance_uid,
+        command.requested_sop_instance_uid,
+    )

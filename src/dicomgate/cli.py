@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from ipaddress import ip_address
@@ -31,6 +31,7 @@ from dicomgate.explain import Question, explain_question, explain_record
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.policy.model import Verb
+from dicomgate.rehearsal import rehearse
 from dicomgate.store.database import StoreError, open_store
 from dicomgate.store.reader import by_refusal_id, search
 from dicomgate.store.recorder import Recorder
@@ -61,10 +62,6 @@ def main() -> None:
     except StoreError as error:
         print(f"dicomgate: error: {error}", file=sys.stderr)
         sys.exit(WRONG)
-    except BrokenPipeError:
-        # Whoever read us (head, less) has seen enough; a second complaint at exit would only confuse.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception:
         traceback.print_exc()
         print("dicomgate: internal error; the lines above say where", file=sys.stderr)
@@ -74,7 +71,7 @@ def main() -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    print(__version__)
+    _say([__version__])
 
 
 @app.command()
@@ -93,17 +90,17 @@ def run(
     gate: Gate | None = None
     recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
     gate = Gate(configuration.settings, recorder, journal, loop)
+    # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gate.drain, loop.stop)
+    loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
     try:
         opened = gate.start()
     except OSError as error:
         recorder.close(5)
         journal.close()
         _fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
-    for name, address in opened:
-        _say(f"ready {name} {address}")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gate.drain, loop.stop)
-    loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
+    _say_ready(opened)
     try:
         loop.run_forever()
     finally:
@@ -123,11 +120,9 @@ def check(
     try:
         configuration = load(config)
     except ConfigurationError as error:
-        for problem in error.problems:
-            print(problem)
+        _say(map(str, error.problems))
         raise typer.Exit(DENIED) from None
-    for problem in configuration.warnings:
-        print(problem)
+    _say(map(str, configuration.warnings))
     print(f"{config}: no errors, {len(configuration.warnings)} warnings", file=sys.stderr)
     if strict and configuration.warnings:
         raise typer.Exit(INCOMPLETE)
@@ -152,7 +147,7 @@ def explain(
             record = by_refusal_id(engine, refusal_id.strip().upper())
         if record is None:
             _fail(f"no record has the refusal ID {refusal_id}", "IDs have eight characters; is this the right gate?")
-        print("\n".join(explain_record(record)))
+        _say(explain_record(record))
         raise typer.Exit(DENIED)
     if listener is None or source is None or calling is None or called is None or verb is None:
         wanted = "give a refusal ID, or --listener, --from, --calling, --called and --verb"
@@ -164,9 +159,26 @@ def explain(
     question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()))
     configuration = load(config)
     allowed, lines = explain_question(configuration.settings.rules, question)
-    print("\n".join(lines))
+    _say(lines)
     if not allowed:
         raise typer.Exit(DENIED)
+
+
+@app.command("test-policy")
+def test_policy(
+    config: ConfigFile,
+    cases: Annotated[Path, typer.Argument(metavar="CASES", help="Cases, one a line; see docs/reference/commands.md.")],
+) -> None:
+    """Put a file of cases to a configuration: each must come out as it is written there."""
+    try:
+        text = cases.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        _fail(f"{cases}: cannot be read: {reason}", "name a text file with one case a line")
+    lines, code = rehearse(load(config).settings.rules, str(cases), text)
+    _say(lines)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -237,8 +249,7 @@ def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) 
         if fresh.state != running.state:
             gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
             return
-        for name, address in gate.reload(fresh.settings):
-            _say(f"ready {name} {address}")
+        _say_ready(gate.reload(fresh.settings))
     except ConfigurationError as error:
         for problem in error.problems:
             journal.say("error", "configuration_problem", text=str(problem))
@@ -247,10 +258,23 @@ def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) 
         gate.refuse_reload(f"cannot listen: {error.strerror or error}")
 
 
-def _say(line: str) -> None:
-    """A whole line in one write: a log on the same file must not land inside it."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _say_ready(opened: Iterable[tuple[str, str]]) -> None:
+    for name, address in opened:
+        _say([f"ready {name} {address}"])
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Data, to stdout. A reader that has seen enough (head, less) ends the printing, not the command or its verdict.
+
+    A line leaves in one write: a log on the same file must not land inside it.
+    """
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer goes nowhere; a complaint at exit would only confuse.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _warn(configuration: Configuration) -> None:
@@ -282,8 +306,7 @@ def _trail(config: Path) -> Iterator[Engine]:
 
 
 def _print(records: "Iterator[Record] | reversed[Record]", as_json: bool) -> None:
-    for record in records:
-        print(json.dumps(record.as_json()) if as_json else _line(record))
+    _say(json.dumps(record.as_json()) if as_json else _line(record) for record in records)
 
 
 def _line(record: Record) -> str:

@@ -578,6 +578,20 @@ def test_a_scanner_that_is_no_longer_allowed_never_reaches_the_archive():
     assert play >> Recorded(True) << []
 
 
+def test_an_address_that_the_listener_no_longer_lets_in_is_ended():
+    elsewhere = Policy(replace(hospital().rules, listeners=(Listener("inside", Networks.of(["10.2.0.0/16"])),)))
+    play = (
+        scanner()
+        >> Reloaded(elsewhere)
+        << [
+            "say to requestor: A-ABORT 2/0",
+            "say to acceptor: A-ABORT 2/0",
+            f"{ENDED} failure abort 2/0",
+        ]
+    )
+    assert play.records[-1].rule == "listener[inside].networks"
+
+
 def test_a_reload_that_allows_the_same_changes_nothing():
     play = at("storing") >> Reloaded(hospital()) << []
     assert play >> requestor(data_set(ON_STORE, b"rest")) << ["relay to acceptor: 4 bytes of data on 3, last"]

@@ -87,23 +87,21 @@ class Link:
         return False
 
     def _keep(self, pieces: Sequence[Buffer], skip: int) -> None:
+        """A view into the shared buffer is only valid now: keep the whole buffer, or a copy of small pieces."""
+        large = any(isinstance(piece, memoryview) and len(piece) >= _WORTH_A_BUFFER for piece in pieces)
+        lent = self._buffers.lend() if large else None
+        if lent is not None:
+            self._lent.append(lent)
         for piece in pieces:
             if skip >= len(piece):
                 skip -= len(piece)
                 continue
-            rest = self._held(piece[skip:])
+            rest = piece[skip:]
             skip = 0
+            if lent is None and isinstance(rest, memoryview):
+                rest = bytes(rest)
             self._pending.append(rest)
             self.pending_bytes += len(rest)
-
-    def _held(self, piece: Buffer) -> Buffer:
-        """A view into the shared buffer is only valid now: keep the whole buffer, or a copy of a small piece."""
-        if isinstance(piece, memoryview):
-            if len(piece) >= _WORTH_A_BUFFER and (lent := self._buffers.lend()) is not None:
-                self._lent.append(lent)
-            else:
-                piece = bytes(piece)
-        return piece
 
     def flush(self, now: float) -> bool:
         """Send what waits; True when nothing waits any more. OSError when the connection is gone."""

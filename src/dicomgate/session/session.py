@@ -523,6 +523,10 @@ class Session:
 
     def _reloaded(self, policy: Policy, now: float) -> None:
         self._policy = policy
+        denied = policy.decide_connection(self._origin.listener, self._origin.address)
+        if denied is not None and not self._ended:
+            self._give_up(denied.rule, f"no longer allowed: {denied.reason}", now)
+            return
         if self._permit is None or self._facts is None or self._ended:
             return
         verdict = policy.decide_association(self._facts)

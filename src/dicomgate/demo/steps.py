@@ -268,7 +268,6 @@ def _refused_inside(stage: Stage) -> tuple[Step, ...]:
             ),
             "VIEWER",
             ("C-ECHO",),
-            refused=False,  # the association stands; its record counts the contexts that were left out
         ),
         Step(
             "READER1, who may fetch, stores over the same context",

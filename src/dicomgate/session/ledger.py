@@ -76,15 +76,14 @@ class Ledger:
             detail["refused_contexts"] = len(left_out)
             detail["refused_abstract_syntaxes"] = list(syntaxes)[:_SYNTAXES_KEPT]
         wanted = allowed.would_refuse
+        reason = f"presentation contexts refused: {len(left_out)}" if left_out else None
         return self._record(
             Event.ASSOCIATION_ADMITTED,
             Outcome.WOULD_REFUSE if wanted else Outcome.SUCCESS,
             now,
             refusal_id=self.new_id() if left_out else None,
             rule=wanted.rule if wanted else allowed.rule,
-            reason=wanted.reason
-            if wanted
-            else (f"{len(left_out)} presentation contexts refused" if left_out else None),
+            reason=wanted.reason if wanted else reason,
             detail=detail,
         )
 

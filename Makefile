@@ -23,7 +23,7 @@ lab:  ## Debian packages of the real peers (as root; elsewhere their tests are s
 	sh tests/lab/install.sh
 
 test: setup lab lint types  ## everything that must hold
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 	$(BIN)/python fuzz/run.py --seconds 5
 
 lint: setup

@@ -192,9 +192,9 @@ REFUSED_CALLS = {
     "a user who did not sign in": Call("1/2/1", "peer[person].assurance", calling="PERSON"),
     "verb not allowed": Call("1/1/1", "peer[monitor].may", calling="ECHOER", contexts=(CTImageStorage,)),
     "query not allowed": Call("1/1/1", "peer[viewer].may", calling="VIEWER", contexts=(FIND,)),
-    "SOP class not allowed": Call("1/1/1", "peer[ct].may", contexts=(MRImageStorage,)),
+    "SOP class not allowed": Call("1/1/1", "peer[ct].sop_classes", contexts=(MRImageStorage,)),
     "transfer syntax that is off": Call(
-        "1/1/1", "peer[ct].may", contexts=((CTImageStorage, DeflatedExplicitVRLittleEndian),)
+        "1/1/1", "peer[ct].transfer_syntaxes", contexts=((CTImageStorage, DeflatedExplicitVRLittleEndian),)
     ),
     "a peer calls a peer": Call("1/1/3", "peer[viewer].archive", called="VIEWER"),
     "an archive's title from a wrong network": Call(

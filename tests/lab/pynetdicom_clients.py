@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydicom import Dataset
-from pynetdicom import AE, _config, build_context, build_role
+from pynetdicom import AE, _config, build_context, build_role, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.sop_class import Verification
 
 from lab.process import LOOPBACK, Address
@@ -45,7 +46,7 @@ def association(
         ae_title=called,
         ext_neg=asked,
         bind_address=(source.host, source.port),
-        evt_handlers=list(handlers),
+        evt_handlers=[*handlers, (evt.EVT_PDU_RECV, _note_rejection)],
     )
     try:
         yield made
@@ -57,10 +58,13 @@ def association(
 
 def rejection(made: Any) -> str | None:
     """Result, source and reason of an A-ASSOCIATE-RJ as `1/1/3`; None if the association was not rejected."""
-    if not made.is_rejected:
-        return None
-    answer = made.acceptor.primitive
-    return f"{answer.result}/{answer.result_source}/{answer.diagnostic}"
+    # Not `is_rejected`: now and then pynetdicom calls a rejection that came quickly an abort.
+    return getattr(made, "_lab_rejection", None)
+
+
+def _note_rejection(event: Any) -> None:
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        event.assoc._lab_rejection = f"{event.pdu.result}/{event.pdu.source}/{event.pdu.reason_diagnostic}"
 
 
 def context_results(made: Any) -> dict[str, int]:

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 import pytest
 
 from dicomgate.audit.record import Event, Outcome
+from dicomgate.gate.connection import Connection
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.settings import GateSettings, ListenerSettings
@@ -197,6 +198,31 @@ def test_a_listener_is_removed(hospital: House) -> None:
     with pytest.raises(ConnectionRefusedError):
         hospital.client("second")
     echo_works(*hospital.association())
+
+
+def test_a_listener_gets_another_name_and_keeps_its_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with house(lambda settings: with_listeners(settings, "second", port=port)) as hospital:
+        hospital.reload(with_listeners(hospital.gate.settings, "third", port=port))
+        hospital.addresses["third"] = ("127.0.0.1", port)
+        echo_works(*hospital.association(listener="third"))
+        assert hospital.sink.of(Event.ASSOCIATION_ADMITTED)[-1].listener == "third"
+
+
+def test_a_bug_in_the_sweep_of_one_connection_does_not_stop_the_clock(
+    hospital: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[float] = []
+
+    def broken(_: object, now: float) -> None:
+        swept.append(now)
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(Connection, "sweep", broken)
+    running = hospital.association()
+    until(lambda: len(swept) > 2)
+    echo_works(*running)
 
 
 def test_an_address_that_cannot_be_had_keeps_everything_as_it_was(hospital: House) -> None:

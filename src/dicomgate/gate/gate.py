@@ -23,8 +23,9 @@ from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.poller import Poller
-from dicomgate.gate.settings import GateSettings
+from dicomgate.gate.settings import GateSettings, ListenerSettings
 from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.policy.model import Endpoint
 from dicomgate.policy.policy import Policy
 from dicomgate.session.events import Ordered
 from dicomgate.session.session import Session
@@ -87,7 +88,9 @@ class Gate:
         wanted = {listener.name: listener for listener in settings.listeners}
         if self._drained is not None:
             wanted = {}  # the rules still change; but whoever is draining lets nobody in
-        kept = {n: d for n, d in self._doors.items() if n in wanted and wanted[n].bind == d.settings.bind}
+        # A listener is its address; port 0, which stands for any, is told apart by the name.
+        doors = {_place(door.settings): door for door in self._doors.values()}
+        kept = {name: doors[_place(each)] for name, each in wanted.items() if _place(each) in doors}
         opened: dict[str, Door] = {}
         try:
             for name, listener in wanted.items():
@@ -97,11 +100,11 @@ class Gate:
             for door in opened.values():
                 door.close()
             raise
-        for name, door in self._doors.items():
-            if name in kept:
-                door.settings = wanted[name]
-            else:
+        for door in self._doors.values():
+            if door not in kept.values():
                 door.close()
+        for name, door in kept.items():
+            door.settings = wanted[name]
         self._doors = kept | opened
         self.settings = settings
         self.policy = _policy(settings)
@@ -228,15 +231,18 @@ class Gate:
     # -- the clock -----------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
+        self.loop.call_later(_SWEEP, self._sweep)  # first: whatever happens below, the clock goes on
         now = self.now()
         self._wall_offset = time.time() - now
         self._out_of_places = False
         for connection in tuple(self._connections):
-            connection.sweep(now)
+            try:
+                connection.sweep(now)
+            except Exception as bug:
+                self.report_bug(connection.session, bug)
         for door in self._doors.values():
             door.sweep(now)
         self._keep(self._damper.sweep(now))
-        self.loop.call_later(_SWEEP, self._sweep)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -252,6 +258,10 @@ class Gate:
         rules = self.settings.rules
         named = (*(peer.networks for peer in rules.peers), *(archive.networks for archive in rules.archives))
         return any(network.prefixlen and address in network for each in named for network in each.members)
+
+
+def _place(listener: ListenerSettings) -> tuple[Endpoint, str]:
+    return listener.bind, listener.name if not listener.bind.port else ""
 
 
 def _policy(settings: GateSettings) -> Policy:

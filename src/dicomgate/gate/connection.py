@@ -22,6 +22,7 @@ from dicomgate.session.events import (
     Event,
     Finish,
     HungUp,
+    Ordered,
     Received,
     Recorded,
     Relay,
@@ -89,6 +90,12 @@ class Connection:
         if early:
             self.handle(Received(Side.REQUESTOR, memoryview(early)))
         self._regulate()
+
+    def give_way(self) -> None:
+        """A newer connection needs the place: go, unless a whole request has come and only waits to be read."""
+        self._readable(Side.REQUESTOR)
+        if self._half_open:
+            self.handle(Ordered("gave way to a newer connection"))
 
     # -- events up -----------------------------------------------------------------------------------------
 

@@ -40,7 +40,8 @@ REFUSED = store_rq(instance="../../x") + data_set(ON_CT)
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("stalled"), limits='write_stall = "2 s"\nclose = "1 s"\nrefused_operations = 1000000') as running:
+    limits = 'write_stall = "2 s"\nclose = "1 s"\nrefused_operations = 1000000'
+    with house(tmp_path_factory.mktemp("stalled"), limits=limits) as running:
         yield running
 
 

@@ -15,6 +15,7 @@ from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
 
 E = TypeVar("E", bound=Enum)
 
+_HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:-]{0,252}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
 _UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
@@ -74,6 +75,15 @@ def certificate(value: object) -> CertificatePattern:
             "write the name exactly as it stands among the certificate's subject alternative names",
         )
     return CertificatePattern(CertificateKind(kind), rest)
+
+
+def host_name(value: object) -> str:
+    """A host name or literal address, as it stands in a certificate."""
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise WrongValueError(
+            f"expected a host name or an address, came {shown(value)}", 'write for instance "archive.north.example"'
+        )
+    return value
 
 
 def fingerprint(value: object) -> str:

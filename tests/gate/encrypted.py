@@ -257,7 +257,7 @@ class House:
 
 def settings(
     tls: ServerTls | None,
-    archive: ArchiveThread,
+    port: int,
     *,
     archive_tls: ClientTls | None = None,
     host: str = "127.0.0.1",
@@ -275,7 +275,7 @@ def settings(
         (listener,),
         Rules(
             (Listener("outside", HERE),),
-            (Archive("main", "ARCHIVE", (Endpoint(host, archive.port),), max_associations=1000),),
+            (Archive("main", "ARCHIVE", (Endpoint(host, port),), max_associations=1000),),
             (
                 Peer(
                     "ct-1",
@@ -302,7 +302,7 @@ def house(directory: Path, **wanted: Any) -> Iterator[House]:
     tls = wanted.pop("tls", lambda house: house.tls)(made)
     archive = ArchiveThread(context(made) if context else None)
     archive_tls = wanted.pop("archive_tls", lambda house: None)(made)
-    made.start(settings(tls, archive, archive_tls=archive_tls, **wanted))
+    made.start(settings(tls, archive.port, archive_tls=archive_tls, **wanted))
     made.archive = archive
     try:
         yield made

@@ -10,7 +10,7 @@ from dicomgate.session.limits import SessionLimits
 
 
 class TlsProfile(StrEnum):
-    """Which TLS is spoken; docs/reference/tls-profiles.md describes each."""
+    """Which TLS is spoken; docs/howto/tls.md describes each."""
 
     BCP195 = "bcp195"
     MODIFIED_BCP195 = "modified-bcp195"

@@ -88,7 +88,9 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "connection closed amid the handshake"
     if isinstance(error, ssl.SSLError):
-        return _plain((error.reason or "unknown TLS error").replace("_", " ").lower())
+        # Python leaves the attribute out when OpenSSL gave no reason.
+        name: str | None = getattr(error, "reason", None)
+        return _plain(name.replace("_", " ").lower() if name else "unknown TLS error")
     return (error.strerror or "connection lost").lower()
 
 

@@ -24,6 +24,9 @@ WORDS = {
     words.ae_title: "AE title",
     words.ae_title_pattern: "AE title with wildcards",
     words.calling_ae: '`"keep"` or AE title',
+    words.certificate: "`dns:…`, `uri:…`, `sha256:…` or `spki:…`",
+    words.fingerprint: "SHA-256 in hexadecimal",
+    words.host_name: "host name or address",
     words.network: 'address, CIDR or `"any"`',
     words.sop_class: "UID or keyword",
     words.transfer_syntax: "UID or keyword",
@@ -38,7 +41,7 @@ UNITS = {"_seconds": "time", "_size": "size", "_count": "whole number", "_state"
 
 INNER = {
     "listener": ("tls", schema.ListenerTls),
-    "archive": ("tls", schema.ClientTls),
+    "archive": ("tls", schema.ArchiveTls),
     "sink": ("tls", schema.ClientTls),
 }
 

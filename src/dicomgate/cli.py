@@ -28,8 +28,10 @@ from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.config.load import Configuration, load
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.explain import Question, explain_question, explain_record
+from dicomgate.gate.certificates import read_certificate
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
+from dicomgate.gate.tls import TlsFilesError
 from dicomgate.pki.passphrases import asking, choosing
 from dicomgate.pki.problem import PkiError
 from dicomgate.pki.words import DEVICE_DAYS, MOST_DAYS, KeyKind, Reason, Usage, Validity
@@ -97,17 +99,21 @@ def run(
     journal = Journal(verbose=verbose)
     gate: Gate | None = None
     recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
-    gate = Gate(configuration.settings, recorder, journal, loop)
-    # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gate.drain, loop.stop)
-    loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
     try:
+        gate = Gate(configuration.settings, recorder, journal, loop)
+        # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, gate.drain, loop.stop)
+        loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
         opened = gate.start()
     except OSError as error:
         recorder.close(5)
         journal.close()
         _fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
+    except TlsFilesError as error:  # changed since it was read and found good
+        recorder.close(5)
+        journal.close()
+        _fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
     _say_ready(opened)
     try:
         loop.run_forever()
@@ -148,6 +154,9 @@ def explain(
     move_to: Annotated[str | None, typer.Option(metavar="TITLE", help="Move destination, with --verb move.")] = None,
     user: Annotated[str | None, typer.Option(help="Verified user.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="A role of the user; may be repeated.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The certificate that the client shows (PEM).")
+    ] = None,
 ) -> None:
     """Which rule decides, and why: for a question put as options, or for a refusal ID."""
     if refusal_id is not None:
@@ -164,8 +173,12 @@ def explain(
         address = ip_address(source)
     except ValueError:
         _fail(f"--from: expected an IP address, came {source!r}", "for instance --from 10.1.2.31")
-    question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()))
-    configuration = load(config)
+    try:
+        shown = None if certificate is None else read_certificate(certificate)
+    except (OSError, ValueError):
+        _fail(f"--certificate: expected a certificate (PEM) in {certificate}", "name the file the client shows")
+    question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()), certificate=shown)
+    configuration = load(config, files=False)
     allowed, lines = explain_question(configuration.settings.rules, question)
     _say(lines)
     if not allowed:
@@ -183,7 +196,7 @@ def test_policy(
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         _fail(f"{cases}: cannot be read: {reason}", "name a text file with one case a line")
-    lines, code = rehearse(load(config).settings.rules, str(cases), text)
+    lines, code = rehearse(load(config, files=False).settings.rules, str(cases), text)
     _say(lines)
     if code:
         raise typer.Exit(code)
@@ -424,6 +437,8 @@ def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) 
         for problem in error.problems:
             journal.say("error", "configuration_problem", text=str(problem))
         gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
+    except TlsFilesError as error:  # changed since it was read and found good
+        gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
     except OSError as error:
         gate.refuse_reload(f"cannot listen: {error.strerror or error}")
 
@@ -467,7 +482,7 @@ def _calm_the_collector() -> None:
 
 @contextmanager
 def _trail(config: Path) -> Iterator[Engine]:
-    configuration = load(config)
+    configuration = load(config, files=False)
     engine = open_store(configuration.state, configuration.base, read_only=True)
     try:
         yield engine

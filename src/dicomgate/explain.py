@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 
 from dicomgate.association.negotiation import pad_ae_title
 from dicomgate.audit.record import Record, iso_time
-from dicomgate.facts import Address, AssociationFacts, OperationFacts, Origin, Side
+from dicomgate.facts import Address, AssociationFacts, CertificateFacts, OperationFacts, Origin, Side, TlsFacts
 from dicomgate.policy.model import Rules, Verb
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verbs import service_of
@@ -53,7 +53,7 @@ class Question:
 
     From `sop_class` on: what the question is tried with, when it is not the verb's usual example. `roles_proposed`
     are the SCU and SCP bit of a role selection; `by_called` asks on behalf of the called side, and `during_get`
-    says that a C-GET is under way.
+    says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one.
     """
 
     listener: str
@@ -70,6 +70,7 @@ class Question:
     roles_proposed: tuple[bool, bool] | None = None
     by_called: bool = False
     during_get: bool = False
+    certificate: CertificateFacts | None = None
 
 
 class Stage(StrEnum):
@@ -117,8 +118,9 @@ def ask(policy: Policy, question: Question) -> Answer:
     abstract_syntax, field = _tried_with(policy.rules, question)
     calling, called = _title(question.calling_ae_title), _title(question.called_ae_title)
     proposed = question.roles_proposed
+    shown = question.certificate
     facts = AssociationFacts(
-        Origin(question.listener, source, 0),
+        Origin(question.listener, source, 0, tls=None if shown is None else TlsFacts("", "", shown)),
         calling,
         called,
         AssociateRequest(

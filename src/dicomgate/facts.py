@@ -22,13 +22,49 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """A client certificate that an authority of the listener vouches for, and that is valid and not revoked.
+
+    Fingerprints are SHA-256 in lower-case hexadecimal: of the whole certificate (DER), and of its public key
+    (SubjectPublicKeyInfo, RFC 7469 2.4). The common name is no identity (RFC 9525 2) and is left out.
+    `not_after` is seconds since 1970.
+    """
+
+    sha256: str
+    spki_sha256: str
+    dns_names: tuple[str, ...]
+    uris: tuple[str, ...]
+    issuer: str
+    serial_number: str
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What a TLS handshake brought. `version` and `cipher` are OpenSSL's names; `certificate` is the client's."""
+
+    version: str
+    cipher: str
+    certificate: CertificateFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a connection came from. `address` is the true client, also behind a PROXY header."""
+    """Where a connection came from. `address` is the true client, also behind a PROXY header.
+
+    `tls` is None on a plaintext connection.
+    """
 
     listener: str
     address: Address
     port: int
     proxied_by: Address | None = None
+    tls: TlsFacts | None = None
+
+    @property
+    def certificate(self) -> CertificateFacts | None:
+        """What the client proved itself with, if anything."""
+        return None if self.tls is None else self.tls.certificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ ANSWER    what the other side sees: closed (no DICOM at all), an A-ASSOCIATE-RJ 
 WHAT      a verb (echo, store, find, ...), or a DIMSE service on a class (N-ACTION ... class ModalityPerformed...)
 WHO, to   AE titles; in quotes when they hold a space or a #
 WITH      any of: class UID-OR-KEYWORD, syntax UID-OR-KEYWORD[,...], role scu|scp|both, destination TITLE,
-          rule KEY (the rule that must decide), by-called (the called side asks), during-get (a C-GET is under way)
+          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), rule KEY (the rule that must decide),
+          by-called (the called side asks), during-get (a C-GET is under way)
 """
 
 import re
@@ -25,7 +26,8 @@ from ipaddress import ip_address
 from dicomgate.config import words
 from dicomgate.config.problem import WrongValueError, listed, shown
 from dicomgate.explain import IMPLICIT_VR_LITTLE_ENDIAN, Answer, Question, ask
-from dicomgate.policy.model import Rules, Verb
+from dicomgate.facts import CertificateFacts
+from dicomgate.policy.model import CertificateKind, CertificatePattern, Rules, Verb
 from dicomgate.policy.policy import Policy
 from dicomgate.wire.codes import CommandField
 
@@ -36,7 +38,7 @@ _ANSWER = re.compile(r"closed|[0-9]/[0-9]/[0-9]|[0-9A-F]{4}")
 _ROLES = {"scu": (True, False), "scp": (False, True), "both": (True, True)}
 _FLAGS = ("by-called", "during-get")
 _NEEDED = ("from", "on", "to")
-_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "rule")
+_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "rule")
 _REQUESTS = {field.name.removesuffix("_RQ").replace("_", "-"): field for field in CommandField if not field.is_response}
 
 
@@ -120,6 +122,7 @@ def _case(rules: Rules, number: int, text: str, tokens: list[str]) -> Case:
         roles_proposed=_ROLES[_one_of("a role", tuple(_ROLES), given["role"])] if "role" in given else None,
         by_called="by-called" in given,
         during_get="during-get" in given,
+        certificate=_certificate(words.certificate(given["certificate"])) if "certificate" in given else None,
     )
     return Case(number, text, question, verdict, answer, given.get("rule"))
 
@@ -140,6 +143,20 @@ def _given(tokens: list[str]) -> dict[str, str]:
     if missing := [word for word in _NEEDED if word not in given]:
         raise ValueError(f"expected {listed(_NEEDED)} after WHO, came no {listed(missing)}")
     return given
+
+
+def _certificate(pattern: CertificatePattern) -> CertificateFacts:
+    """A valid certificate of which nothing is known but this."""
+    value, kind = pattern.value, pattern.kind
+    return CertificateFacts(
+        sha256=value if kind is CertificateKind.SHA256 else "",
+        spki_sha256=value if kind is CertificateKind.SPKI else "",
+        dns_names=(value,) if kind is CertificateKind.DNS else (),
+        uris=(value,) if kind is CertificateKind.URI else (),
+        issuer="",
+        serial_number="",
+        not_after=0.0,
+    )
 
 
 def _one_of(what: str, known: Sequence[str], word: str) -> str:

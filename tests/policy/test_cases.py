@@ -10,7 +10,7 @@ from dicomgate.policy.policy import Policy
 from dicomgate.rehearsal import Case, read_cases
 
 HERE = Path(__file__).parent
-RULES = {path.stem: load(path).settings.rules for path in sorted(HERE.glob("*.toml"))}
+RULES = {path.stem: load(path, files=False).settings.rules for path in sorted(HERE.glob("*.toml"))}
 CASES = {
     name: list(read_cases(rules, f"{name}.cases", (HERE / f"{name}.cases").read_text("utf-8")))
     for name, rules in RULES.items()

@@ -1,17 +1,18 @@
-"""A Document without errors in; the frozen settings that the gate runs with out."""
+"""A Document without errors in; the frozen settings that the gate runs with out. Paths become absolute here."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from dicomgate.config import schema
 from dicomgate.config.document import Document
 from dicomgate.config.units import literal
-from dicomgate.gate.settings import ConnectionLimits, GateSettings, ListenerSettings
+from dicomgate.gate.settings import ClientTls, ConnectionLimits, GateSettings, ListenerSettings, ServerTls
 from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
 from dicomgate.session.limits import SessionLimits
 
 
-def build(document: Document) -> GateSettings:
-    """Every value has been judged before; nothing here can fail."""
+def build(document: Document, base: Path) -> GateSettings:
+    """Every value has been judged before; nothing here can fail. Relative paths begin at `base`."""
     gate, limits = document.gate.table, document.limits.table
     listeners = [entry.table for entry in document.listeners]
     archives = tuple(_archive(entry.table) for entry in document.archives)
@@ -19,7 +20,13 @@ def build(document: Document) -> GateSettings:
     return GateSettings(
         name=gate.name,
         listeners=tuple(
-            ListenerSettings(table.name, table.bind, Networks.of(table.proxy_protocol_from)) for table in listeners
+            ListenerSettings(
+                table.name,
+                table.bind,
+                Networks.of(table.proxy_protocol_from),
+                None if table.tls is None else _server_tls(table.tls, base),
+            )
+            for table in listeners
         ),
         rules=Rules(
             listeners=tuple(Listener(table.name, Networks.of(table.networks)) for table in listeners),
@@ -36,6 +43,31 @@ def build(document: Document) -> GateSettings:
         session=SessionLimits(**{field.name: getattr(limits, field.name) for field in fields(SessionLimits)}),
         connections=ConnectionLimits(**{field.name: getattr(limits, field.name) for field in fields(ConnectionLimits)}),
         on_audit_failure=document.audit.table.on_failure.value,
+        archive_tls={
+            entry.table.name: _client_tls(entry.table.tls, base) for entry in document.archives if entry.table.tls
+        },
+    )
+
+
+def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:
+    return ServerTls(
+        certificate=base / table.certificate,
+        key=base / table.key,
+        client_ca=None if table.client_ca is None else base / table.client_ca,
+        client_certificate_required=table.client_certificate is schema.ClientCertificate.REQUIRED,
+        crl=None if table.crl is None else base / table.crl,
+        profile=table.profile,
+    )
+
+
+def _client_tls(table: schema.ArchiveTls, base: Path) -> ClientTls:
+    return ClientTls(
+        ca=base / table.ca,
+        certificate=None if table.certificate is None else base / table.certificate,
+        key=None if table.key is None else base / table.key,
+        name=table.name,
+        spki=frozenset(table.spki),
+        profile=table.profile,
     )
 
 
@@ -71,4 +103,5 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         sop_classes=None if table.sop_classes is None else frozenset(table.sop_classes),
         transfer_syntaxes=None if table.transfer_syntaxes is None else frozenset(table.transfer_syntaxes),
         max_associations=table.max_associations,
+        certificates=None if table.certificates is None else tuple(table.certificates),
     )

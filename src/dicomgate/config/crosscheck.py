@@ -13,7 +13,7 @@ from dicomgate.config.document import Document, Entry
 from dicomgate.config.problem import Problem, WrongValueError, closest, listed, shown
 from dicomgate.config.units import literal
 from dicomgate.config.words import ae_title
-from dicomgate.policy.model import Endpoint
+from dicomgate.policy.model import Assurance, Endpoint
 
 
 def crosscheck(document: Document) -> Iterator[Problem]:
@@ -186,6 +186,58 @@ def _way_back(document: Document) -> Iterator[Problem]:
             )
 
 
+def _client_certificates_are_vouched_for(document: Document) -> Iterator[Problem]:
+    for entry in document.listeners:
+        tls = entry.table.tls
+        if tls is None or tls.client_ca is not None:
+            continue
+        for key in ("client_certificate", "crl"):
+            if key in tls.model_fields_set:
+                yield document.error(
+                    f"{entry.key}.tls.{key}",
+                    "expected client_ca beside it, but it is missing",
+                    "without client_ca no client is asked for a certificate",
+                )
+
+
+def _certificate_and_key_together(document: Document) -> Iterator[Problem]:
+    for entry in document.archives:
+        tls = entry.table.tls
+        if tls is not None and (tls.certificate is None) is not (tls.key is None):
+            there, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
+            yield document.error(
+                f"{entry.key}.tls.{missing}",
+                f"expected this key beside {there}, but it is missing",
+                "the gate shows a certificate with both, and none without",
+            )
+
+
+def _devices_can_prove_themselves(document: Document) -> Iterator[Problem]:
+    """A device is known by its certificate, and only a listener with `client_ca` asks for one."""
+    asking = [entry.table.name for entry in document.listeners if entry.table.tls and entry.table.tls.client_ca]
+    if any(entry.broken for entry in document.listeners):
+        return
+    for peer in document.peers:
+        table = peer.table
+        if table.assurance is Assurance.DEVICE and not peer.written("certificates"):
+            yield document.error(
+                f"{peer.key}.certificates",
+                'expected what its certificate is recognised by, because assurance is "device"',
+                'write for instance certificates = ["dns:ct1.north.example"]',
+            )
+        if table.assurance is not Assurance.DEVICE and not table.certificates:
+            continue
+        silent = [name for name in table.listeners or () if name in document.names["listener"] and name not in asking]
+        if silent or not asking:
+            where = f"listener[{silent[0]}]" if silent else "no listener"
+            yield document.error(
+                f"{peer.key}.listeners" if silent else f"{peer.key}.certificates",
+                f"expected a listener that asks for certificates, came {where}"
+                + (", which has no tls.client_ca" if silent else " with tls.client_ca"),
+                "write client_ca in the tls of the listener it uses, or ask for no certificate",
+            )
+
+
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
@@ -201,4 +253,7 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _peers_are_not_archives,
     _no_loops,
     _way_back,
+    _client_certificates_are_vouched_for,
+    _certificate_and_key_together,
+    _devices_can_prove_themselves,
 )

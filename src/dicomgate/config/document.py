@@ -212,7 +212,7 @@ def _field(model: type[BaseModel], path: list[str]) -> tuple[type[BaseModel], Fi
 
 _TABLES_IN_TABLES: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (schema.ListenerTable, "tls"): schema.ListenerTls,
-    (schema.ArchiveTable, "tls"): schema.ClientTls,
+    (schema.ArchiveTable, "tls"): schema.ArchiveTls,
     (schema.SinkTable, "tls"): schema.ClientTls,
 }
 

@@ -8,7 +8,7 @@ from dicomgate.config.problem import Problem, listed, shown
 from dicomgate.config.schema import Kind, OnAuditFailure
 from dicomgate.config.shadow import shadowed
 from dicomgate.config.units import literal
-from dicomgate.gate.settings import GateSettings
+from dicomgate.gate.settings import GateSettings, TlsProfile
 from dicomgate.policy.model import Assurance, Listener, Mode, Peer, Verb
 
 NARROW = {4: 24, 6: 64}
@@ -68,8 +68,32 @@ def _plaintext_in_public(document: Document, settings: GateSettings) -> Warnings
         else:
             continue
         yield document.warning(
-            f"{entry.key}.bind", text, "bind to a private address, and let traffic from outside arrive through a tunnel"
+            f"{entry.key}.bind",
+            text,
+            "write tls = { certificate = …, key = … }, or bind to a private address behind a tunnel",
         )
+
+
+def _unsafe_profile(document: Document, settings: GateSettings) -> Warnings:
+    places = [(f"listener[{listener.name}]", listener.tls) for listener in settings.listeners]
+    of_archives = [(f"archive[{name}]", tls) for name, tls in settings.archive_tls.items()]
+    for key, tls in (*places, *of_archives):
+        if tls is not None and tls.profile is TlsProfile.UNSAFE_LEGACY:
+            yield document.warning(
+                f"{key}.tls.profile",
+                "unsafe-legacy: old TLS versions, weak keys and SHA-1 are let in",
+                "keep it to one listener for the devices that need it, with their addresses only",
+            )
+
+
+def _plaintext_way_back(document: Document, settings: GateSettings) -> Warnings:
+    for peer in settings.rules.peers:
+        if peer.endpoint is not None and peer.certificates is not None:
+            yield document.warning(
+                f"peer[{peer.name}].address",
+                "the archive's way back to this peer is plaintext, although the peer itself comes with TLS",
+                "keep that way inside a trusted or tunnelled network",
+            )
 
 
 def _unused_listener(document: Document, settings: GateSettings) -> Warnings:
@@ -135,7 +159,7 @@ def _weak_assurance(document: Document, settings: GateSettings) -> Warnings:
         key = f"{entry.key}.assurance"
         if _receives_only(peer):
             continue
-        if peer.assurance is Assurance.ADDRESS:
+        if peer.assurance is Assurance.ADDRESS and peer.certificates is None:
             text, hint = _address_only(peer)
             yield document.warning(key, text, hint)
         if not entry.written("assurance"):
@@ -201,6 +225,7 @@ def _matches_nobody(document: Document, settings: GateSettings) -> Warnings:
                 "add its networks to the listener, or name another listener",
             )
         for key, values in (
+            ("certificates", peer.certificates),
             ("may", peer.may),
             ("archive", peer.archives),
             ("sop_classes", peer.sop_classes),
@@ -290,6 +315,8 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _monitor_mode,
     _any_listener,
     _plaintext_in_public,
+    _unsafe_profile,
+    _plaintext_way_back,
     _unused_listener,
     _archive_callers,
     _no_peers,

@@ -2,14 +2,16 @@
 
 import os
 import re
+import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dicomgate.config.build import build
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
+from dicomgate.config.files import examine_files
 from dicomgate.config.lint import lint
 from dicomgate.config.problem import ConfigurationError, Problem, Severity
 from dicomgate.config.unsupported import unsupported
@@ -32,20 +34,30 @@ class Configuration:
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path) -> Configuration:
-    """Read, judge and build. ConfigurationError names the file as it was given."""
+def load(path: Path, *, files: bool = True) -> Configuration:
+    """Read, judge and build. ConfigurationError names the file as it was given.
+
+    With `files`, those that it names (certificates, keys, …) are examined too. Who only asks about rules or records
+    may not even be allowed to read them.
+    """
     # Not resolved: a file that is a link (as in a container's mounted volume) is moved by its link, not its target.
-    return interpret(parse(_read(path), str(path)), str(path), path.absolute().parent)
+    configuration = interpret(parse(_read(path), str(path)), str(path), path.absolute().parent)
+    if not files:
+        return configuration
+    problems = tuple(examine_files(configuration.settings, str(path), time.time()))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise ConfigurationError((*problems, *configuration.warnings))
+    return replace(configuration, warnings=(*configuration.warnings, *problems))
 
 
 def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuration:
-    """Judge and build TOML values; `file` is the name to show."""
+    """Judge and build TOML values; `file` is the name to show. Other files are not looked at."""
     document, errors = read_document(data, file)
     errors += crosscheck(document)
     unavailable = tuple(unsupported(document))
     if errors:
         raise ConfigurationError((*errors, *unavailable))
-    settings = build(document)
+    settings = build(document, base)
     warnings = lint(document, settings)
     if unavailable:
         raise ConfigurationError((*unavailable, *warnings))

@@ -6,14 +6,14 @@ What the tables say together is judged in crosscheck.py; what this version canno
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
-from dicomgate.gate.settings import ConnectionLimits
-from dicomgate.policy.model import AeTitlePattern, Assurance, Endpoint, Mode, Refusals, Verb
+from dicomgate.gate.settings import ConnectionLimits, TlsProfile
+from dicomgate.policy.model import AeTitlePattern, Assurance, CertificatePattern, Endpoint, Mode, Refusals, Verb
 from dicomgate.session.limits import SessionLimits
 
 KiB, MiB = 1024, 1024**2
@@ -47,6 +47,13 @@ class UpstreamIdentity(StrEnum):
     PASS = "pass"  # noqa: S105 - a word of the file, not a secret
     MINT = "mint"
     MAP = "map"
+
+
+class ClientCertificate(StrEnum):
+    """Whether a client has to show one."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
 
 
 class OnAuditFailure(StrEnum):
@@ -133,6 +140,7 @@ Place = Annotated[Endpoint, PlainValidator(units.endpoint)]
 Count = Annotated[int, PlainValidator(_count)]
 Seconds = Annotated[float, PlainValidator(_seconds(DAY))]
 FilePath = Annotated[str, AfterValidator(_file_path)]
+Profile = Annotated[TlsProfile, PlainValidator(words.one_of({word.value: word for word in TlsProfile}))]
 
 
 class Table(BaseModel):
@@ -174,15 +182,41 @@ class ListenerTls(Table):
     client_ca: FilePath | None = Field(
         default=None, description="File with the authorities that vouch for client certificates."
     )
-    profile: Literal["bcp195"] = Field(default="bcp195", description='TLS profile; "bcp195" is the one there is.')
+    client_certificate: Annotated[
+        ClientCertificate, PlainValidator(words.one_of({word.value: word for word in ClientCertificate}))
+    ] = Field(
+        default=ClientCertificate.REQUIRED,
+        description="With client_ca: required, or optional: a client may come without a certificate.",
+    )
+    crl: FilePath | None = Field(
+        default=None,
+        description="File with a revocation list (PEM) of every authority in client_ca and of those in between.",
+    )
+    profile: Profile = Field(
+        default=TlsProfile.BCP195, description="bcp195, modified-bcp195, tls13-only or unsafe-legacy."
+    )
 
 
 class ClientTls(Table):
-    """`tls` of an `[[archive]]` or a `[[sink]]`."""
+    """`tls` of a `[[sink]]`."""
 
     ca: FilePath = Field(description="File with the authorities that vouch for the other side (PEM).")
     certificate: FilePath | None = Field(default=None, description="File with the gate's own certificate chain (PEM).")
     key: FilePath | None = Field(default=None, description="File with its private key (PEM).")
+
+
+class ArchiveTls(ClientTls):
+    """`tls` of an `[[archive]]`."""
+
+    name: Annotated[str, PlainValidator(words.host_name)] | None = Field(
+        default=None, description="Name that its certificate must bear. Absent: the host of `address`."
+    )
+    spki: list[Annotated[str, PlainValidator(words.fingerprint)]] = Field(
+        default=[], description="Array of SHA-256 fingerprints of public keys; its own must be one. Empty: any key."
+    )
+    profile: Profile = Field(
+        default=TlsProfile.BCP195, description="bcp195, modified-bcp195, tls13-only or unsafe-legacy."
+    )
 
 
 class ListenerTable(Table):
@@ -196,7 +230,8 @@ class ListenerTable(Table):
         default=[], description='Array of networks that may connect at all: addresses, CIDRs or "any". Empty: nobody.'
     )
     tls: ListenerTls | None = Field(
-        default=None, description="Table: certificate, key, client_ca, profile. Absent: plaintext."
+        default=None,
+        description="Table: certificate, key, client_ca, client_certificate, crl, profile. Absent: plaintext.",
     )
     proxy_protocol_from: NetworkTexts = Field(
         default=[],
@@ -228,7 +263,9 @@ class ArchiveTable(Table):
     ] = Field(
         default=UpstreamIdentity.STRIP, description="What the archive learns of the user: strip, pass, mint or map."
     )
-    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key. Absent: plaintext.")
+    tls: ArchiveTls | None = Field(
+        default=None, description="Table: ca, certificate, key, name, spki, profile. Absent: plaintext."
+    )
     max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
 
 
@@ -249,9 +286,10 @@ class PeerTable(Table):
         default=Assurance.USER,
         description="Proof that is required: user (default), device, or address (AE title and network only).",
     )
-    certificates: list[str] | None = Field(
+    certificates: list[Annotated[CertificatePattern, PlainValidator(words.certificate)]] | None = Field(
         default=None,
-        description='Array of what proves the device, with assurance = "device": dns:…, sha256:… or spki:….',
+        description="Array of what its certificate is recognised by: dns:…, uri:…, sha256:… or spki:…. One must fit. "
+        "Absent: no certificate is asked for. Empty: matches nobody.",
     )
     may: Verbs = Field(
         default=[],
@@ -340,8 +378,12 @@ class LimitsTable(Table):
     associate_deadline: Seconds = Field(
         default=_SESSION.associate_deadline, description="From accept to the whole A-ASSOCIATE-RQ."
     )
+    tls_handshake: Seconds = Field(
+        default=_SESSION.tls_handshake, description="From accept to the end of the TLS handshake."
+    )
     archive_connect: Seconds = Field(
-        default=_SESSION.archive_connect, description="TCP connect to one address of an archive."
+        default=_SESSION.archive_connect,
+        description="TCP connect to one address of an archive, and the TLS handshake with it.",
     )
     archive_answer: Seconds = Field(
         default=_SESSION.archive_answer, description="From the gate's A-ASSOCIATE-RQ to the archive's answer."

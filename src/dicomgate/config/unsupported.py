@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
 from dicomgate.config.schema import UpstreamIdentity
-from dicomgate.policy.model import Assurance
 
 
 def _always(value: object) -> bool:
@@ -37,33 +36,11 @@ UNSUPPORTED = (
     ),
     Unsupported("gate", "shared", "sharing counters among gates", "remove the line; each gate then counts for itself"),
     Unsupported(
-        "listener",
-        "tls",
-        "TLS",
-        "remove the line and bind to a network that is trusted or tunnelled; nothing is encrypted",
-    ),
-    Unsupported(
-        "archive",
-        "tls",
-        "TLS to an archive",
-        "remove the line and keep gate and archive in one trusted network segment",
-    ),
-    Unsupported(
         "archive",
         "identity",
         "any other identity than strip",
         'write identity = "strip" or remove the line; the archive then learns nothing of the user',
         lambda value: value is not UpstreamIdentity.STRIP,
-    ),
-    Unsupported(
-        "peer", "certificates", "proof by certificate", "remove the line; only addresses and AE titles are judged"
-    ),
-    Unsupported(
-        "peer",
-        "assurance",
-        "device assurance",
-        'write assurance = "address" with the narrowest networks, or "user" to refuse until users can be verified',
-        lambda value: value is Assurance.DEVICE,
     ),
     Unsupported(
         "verifier", None, "verifying users", 'remove the table; a peer with assurance = "user" is then refused'

@@ -9,12 +9,13 @@ from typing import TypeVar
 from pydicom.uid import UID_dictionary
 
 from dicomgate.config.problem import WrongValueError, closest, listed, shown
-from dicomgate.policy.model import AeTitlePattern
+from dicomgate.policy.model import AeTitlePattern, CertificateKind, CertificatePattern
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
 
 E = TypeVar("E", bound=Enum)
 
+_HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:-]{0,252}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
 _UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
@@ -58,6 +59,42 @@ def ae_title_pattern(value: object) -> AeTitlePattern:
 def calling_ae(value: object) -> str | None:
     """`keep` (None) or the AE title that replaces the client's."""
     return None if value == "keep" else ae_title(value)
+
+
+def certificate(value: object) -> CertificatePattern:
+    """What proves a device: `dns:NAME` or `uri:URI` of its certificate, `sha256:` or `spki:` and a fingerprint."""
+    hint = 'write "dns:ct1.north.example", "uri:…", "sha256:…" or "spki:…"; fingerprints are hexadecimal'
+    kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind not in tuple(CertificateKind):
+        raise WrongValueError(f"expected what a certificate is recognised by, came {shown(value)}", hint)
+    if kind in (CertificateKind.SHA256, CertificateKind.SPKI):
+        return CertificatePattern(CertificateKind(kind), fingerprint(rest))
+    if not rest or not rest.isascii() or not rest.isprintable() or " " in rest or "*" in rest:
+        raise WrongValueError(
+            f"expected a name in ASCII without spaces and wildcards, came {shown(value)}",
+            "write the name exactly as it stands among the certificate's subject alternative names",
+        )
+    return CertificatePattern(CertificateKind(kind), rest)
+
+
+def host_name(value: object) -> str:
+    """A host name or literal address, as it stands in a certificate."""
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise WrongValueError(
+            f"expected a host name or an address, came {shown(value)}", 'write for instance "archive.north.example"'
+        )
+    return value
+
+
+def fingerprint(value: object) -> str:
+    """A SHA-256 as 64 hexadecimal digits, with or without colons and the prefix `sha256:`; lower case comes out."""
+    digits = value.removeprefix("sha256:").replace(":", "").lower() if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise WrongValueError(
+            f"expected a SHA-256 of 64 hexadecimal digits, came {shown(value)}",
+            "openssl x509 -in FILE -noout -fingerprint -sha256 prints that of a certificate",
+        )
+    return digits
 
 
 def _title(value: object) -> str:

@@ -5,15 +5,20 @@ In: readiness of the sockets, commits, the sweep of the clock. Out: bytes, recor
 
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from dicomgate.audit.record import Record
 from dicomgate.facts import Origin, Side
+from dicomgate.gate.certificates import facts_of
+from dicomgate.gate.handshake import Handshake
 from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, keep_alive, send_at_once
+from dicomgate.gate.tls import reason
+from dicomgate.gate.tls_link import TlsLink
 from dicomgate.gate.upstream import SocketAddress
-from dicomgate.policy.verdict import AssociationPermit, Deny
+from dicomgate.policy.verdict import AssociationPermit, Deny, Direction, Route
 from dicomgate.session.events import (
     Close,
     Command,
@@ -59,6 +64,7 @@ class Connection:
         "_half_open",
         "_kept_alive",
         "_links",
+        "_route",
         "origin",
         "session",
     )
@@ -72,6 +78,7 @@ class Connection:
         self._connect_deadline = 0.0
         self._began = now
         self._kept_alive = False
+        self._route: Route | None = None
         self._counted: AssociationPermit | None = None
         self._half_open = True
         self.session = Session(
@@ -85,10 +92,8 @@ class Connection:
             now=now,
         )
 
-    def begin(self, early: bytes = b"") -> None:
-        """Start reading. `early` came behind a PROXY header."""
-        if early:
-            self.handle(Received(Side.REQUESTOR, memoryview(early)))
+    def begin(self) -> None:
+        """Start reading."""
         self._regulate()
 
     def give_way(self) -> None:
@@ -124,7 +129,10 @@ class Connection:
 
     def _link(self, side: Side, sock: socket.socket) -> Link:
         gate = self._gate
-        return Link(sock, gate.poller, gate.buffers, partial(self._readable, side), partial(self._writable, side))
+        callbacks = partial(self._readable, side), partial(self._writable, side)
+        if isinstance(sock, ssl.SSLSocket):
+            return TlsLink(sock, gate.poller, gate.buffers, *callbacks)
+        return Link(sock, gate.poller, gate.buffers, *callbacks)
 
     def _readable(self, side: Side) -> None:
         link = self._links[side]
@@ -134,7 +142,7 @@ class Connection:
         if start:
             view[:start] = carry
         try:
-            got = link.sock.recv_into(view[start:])
+            got = link.receive(view[start:])
             if not got:
                 self.handle(HungUp(side))
                 return
@@ -175,6 +183,7 @@ class Connection:
                 case Write(records, durable):
                     self._gate.write(records, partial(self._recorded, records) if durable else None)
                 case Connect(permit):
+                    self._route = permit.route
                     self._gate.upstreams.candidates(permit.route.endpoints, now, self._connect)
                 case Close(side, reset):
                     self._close(side, reset)
@@ -279,6 +288,46 @@ class Connection:
             self._connect_failed(address, sock, why)
             self._try_next(why)
             return
+        route = self._route
+        if route is not None and route.direction is Direction.TO_ARCHIVE:
+            context = self._gate.credentials.of_archive(route.archive.name)
+            if context is not None:
+                self._encrypt(context, sock, address, route)
+                return
+        self._reached(sock, address)
+
+    def _encrypt(self, context: ssl.SSLContext, sock: socket.socket, address: SocketAddress, route: Route) -> None:
+        """TLS towards an archive, within the same deadline as its TCP connect."""
+        settings = self._gate.settings.archive_tls.get(route.archive.name)
+        name = settings.name if settings is not None else None
+        pins = settings.spki if settings is not None else frozenset()
+        self._gate.poller.watch(sock.fileno(), None, None)
+        try:
+            secured = context.wrap_socket(
+                sock,
+                do_handshake_on_connect=False,
+                server_hostname=name or self._gate.upstreams.host_of(address, route.endpoints),
+            )
+        except OSError as error:
+            self._not_encrypted(sock, address, reason(error))
+            return
+        self._connecting = (secured, address)
+
+        def shaken(failure: str | None) -> None:
+            failure = failure or _unpinned(secured, pins)
+            if failure is not None:
+                self._not_encrypted(secured, address, failure)
+                return
+            self._reached(secured, address)
+
+        Handshake(secured, self._gate.poller, shaken).step()
+
+    def _not_encrypted(self, sock: socket.socket, address: SocketAddress, failure: str) -> None:
+        why = f"TLS: {failure}"
+        self._connect_failed(address, sock, why)
+        self._try_next(why)
+
+    def _reached(self, sock: socket.socket, address: SocketAddress) -> None:
         self._connecting = None
         self._gate.upstreams.answered(address)
         self._links[Side.ACCEPTOR] = self._link(Side.ACCEPTOR, sock)
@@ -305,8 +354,9 @@ class Connection:
         """Whose time is up? Called a few times a second for every connection, so it only compares."""
         if self._connecting is not None and now >= self._connect_deadline:
             sock, address = self._connecting
-            self._connect_failed(address, sock, "connect timed out")
-            self._try_next("connect timed out")
+            why = "TLS: no handshake in time" if isinstance(sock, ssl.SSLSocket) else "connect timed out"
+            self._connect_failed(address, sock, why)
+            self._try_next(why)
         if now >= self.session.deadline:
             self.handle(TimeUp())
             return
@@ -321,3 +371,15 @@ class Connection:
     def reloaded(self) -> None:
         """The rules have changed."""
         self.handle(Reloaded(self._gate.policy))
+
+
+def _unpinned(sock: ssl.SSLSocket, pins: frozenset[str]) -> str | None:
+    """Why the certificate of the other side is not the one that was written down; None when it is, or none was."""
+    if not pins:
+        return None
+    der = sock.getpeercert(binary_form=True)
+    try:
+        found = None if der is None else facts_of(der).spki_sha256
+    except ValueError:
+        found = None
+    return None if found in pins else f"certificate refused: its public key (spki:{found}) is not one of those listed"

@@ -1,7 +1,7 @@
 """One listener: accept, judge the address, read the PROXY header of a load balancer, hand the connection on.
 
 Nothing of DICOM is read here. A header is required from listed senders, never looked for in others, and read
-before anything else.
+before anything else; after it comes TLS, if the listener has it.
 """
 
 import errno
@@ -11,7 +11,9 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from dicomgate.facts import Address, Origin
+from dicomgate.gate.handshake import TlsArrival
 from dicomgate.gate.link import keep_alive, send_at_once
+from dicomgate.gate.peek import peek, wake_beyond
 from dicomgate.gate.settings import ListenerSettings
 from dicomgate.policy.model import Endpoint
 from dicomgate.wire.pdu import Malformed
@@ -36,12 +38,17 @@ class Door:
         self.settings = settings
         self._sock = _listen(settings.bind)
         self.address = _shown(self._sock)
-        self._greeting: dict[_Greeter, None] = {}
+        self._arriving: dict[_Greeter | TlsArrival, None] = {}
 
     @property
     def header_rule(self) -> str:
         """The key that asks for a PROXY header, for records."""
         return f"listener[{self.settings.name}].proxy_protocol_from"
+
+    @property
+    def tls_rule(self) -> str:
+        """The key that asks for TLS, for records."""
+        return f"listener[{self.settings.name}].tls"
 
     def open(self) -> None:
         """Begin to accept."""
@@ -51,15 +58,14 @@ class Door:
         """Accept nobody any more; those already in are not touched."""
         self._gate.loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        for greeter in tuple(self._greeting):
-            greeter.drop()
+        for arrival in tuple(self._arriving):
+            arrival.drop()
 
     def sweep(self, now: float) -> None:
-        """End the wait for PROXY headers that do not come."""
-        for greeter in tuple(self._greeting):
-            if now >= greeter.deadline:
-                self.refuse(greeter.origin, self.header_rule, "no PROXY header in time")
-                greeter.drop()
+        """End the wait for PROXY headers and handshakes that do not come."""
+        for arrival in tuple(self._arriving):
+            if now >= arrival.deadline:
+                arrival.late()
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
@@ -78,41 +84,48 @@ class Door:
             origin = Origin(self.settings.name, _address(where[0]), where[1])
             if origin.address in self.settings.proxy_protocol_from:
                 greeter = _Greeter(self, self._gate, sock, origin)
-                self._greeting[greeter] = None
+                self._arriving[greeter] = None
                 greeter.read()
             else:
-                self.welcome(sock, origin, b"")
+                self.welcome(sock, origin)
 
     def _resume(self) -> None:
         if self._sock.fileno() >= 0:
             self.open()
 
-    def welcome(self, sock: socket.socket, origin: Origin, early: bytes) -> None:
-        """The true address is known: let it in or close."""
+    def welcome(self, sock: socket.socket, origin: Origin) -> None:
+        """The true address is known: let it in, by way of a TLS handshake if there has to be one, or close."""
         denied = self._gate.policy.decide_connection(origin.listener, origin.address)
         if denied is not None:
             self.refuse(origin, denied.rule, denied.reason)
             sock.close()
             return
-        self._gate.admit(sock, origin, early)
+        if self.settings.tls is None:
+            self._gate.admit(sock, origin)
+            return
+        arrival = TlsArrival(self, self._gate, sock, origin)
+        self._arriving[arrival] = None
+        self._gate.make_room(origin, arrival)
+        arrival.read()
 
     def refuse(self, origin: Origin, rule: str, reason: str) -> None:
         self._gate.refuse_connection(origin, rule, reason)
 
-    def greeted(self, greeter: "_Greeter") -> None:
-        self._greeting.pop(greeter, None)
+    def arrived(self, arrival: "_Greeter | TlsArrival") -> None:
+        """It was handed on, or is gone."""
+        self._arriving.pop(arrival, None)
 
 
 class _Greeter:
     """A connection from a load balancer that has not sent its whole PROXY header yet."""
 
-    __slots__ = ("_data", "_door", "_gate", "_reading", "_sock", "deadline", "origin")
+    __slots__ = ("_door", "_gate", "_known", "_reading", "_sock", "deadline", "origin")
 
     def __init__(self, door: Door, gate: "Gate", sock: socket.socket, origin: Origin) -> None:
         self._door = door
         self._gate = gate
         self._sock = sock
-        self._data = b""
+        self._known = 0
         self._reading = False
         self.origin = origin
         self.deadline = gate.now() + gate.settings.session.first_byte
@@ -120,23 +133,20 @@ class _Greeter:
     def read(self) -> None:
         """Take what is there; go on when the header is whole, close when it is none."""
         try:
-            data = self._sock.recv(LONGEST_V2 - len(self._data))
+            data = peek(self._sock, LONGEST_V2, self._known)
         except BlockingIOError:
-            if not self._reading:
-                self._reading = True
-                self._gate.loop.add_reader(self._sock.fileno(), self.read)
+            self._wait()
             return
         except OSError:
             data = b""
         if not data:
             self.drop()
             return
-        self._data += data
-        match parse(self._data):
-            case Incomplete() if len(self._data) < LONGEST_V2:
-                if not self._reading:
-                    self._reading = True
-                    self._gate.loop.add_reader(self._sock.fileno(), self.read)
+        match parse(data):
+            case Incomplete() if len(data) < LONGEST_V2:
+                self._known = len(data)
+                wake_beyond(self._sock, self._known)
+                self._wait()
             case Incomplete():
                 self._refused("the PROXY header is too long")
             case Malformed(why):
@@ -146,7 +156,19 @@ class _Greeter:
                 if source is not None:
                     origin = Origin(origin.listener, _plain(source.address), source.port, proxied_by=origin.address)
                 self._leave()
-                self._door.welcome(self._sock, origin, self._data[consumed:])
+                self._sock.recv(consumed)  # what follows belongs to the next protocol
+                if self._known:
+                    wake_beyond(self._sock, 0)
+                self._door.welcome(self._sock, origin)
+
+    def _wait(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._gate.loop.add_reader(self._sock.fileno(), self.read)
+
+    def late(self) -> None:
+        """Its deadline has passed."""
+        self._refused("no PROXY header in time")
 
     def _refused(self, why: str) -> None:
         self._door.refuse(self.origin, self._door.header_rule, why)
@@ -160,7 +182,7 @@ class _Greeter:
         if self._reading:
             self._gate.loop.remove_reader(self._sock.fileno())
             self._reading = False
-        self._door.greeted(self)
+        self._door.arrived(self)
 
 
 def _listen(bind: Endpoint) -> socket.socket:

@@ -19,11 +19,14 @@ from dicomgate.facts import Address, Origin
 from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.connection import Connection
+from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
+from dicomgate.gate.handshake import TlsArrival
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
+from dicomgate.gate.tls import TlsFilesError
 from dicomgate.gate.upstream import SocketAddress, Upstreams
 from dicomgate.policy.model import Endpoint
 from dicomgate.policy.policy import Policy
@@ -38,7 +41,7 @@ _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
 class Gate:
-    """Runs on one event loop; every method is called on it."""
+    """Runs on one event loop; every method is called on it. TlsFilesError when a TLS file cannot be used."""
 
     def __init__(
         self, settings: GateSettings, sink: RecordSink, journal: Journal, loop: asyncio.AbstractEventLoop
@@ -49,7 +52,8 @@ class Gate:
         self.buffers = Buffers()
         self.poller = Poller(loop)
         self.upstreams = Upstreams(loop)
-        self.half_open: HalfOpen[Connection] = HalfOpen(self._is_known)
+        self.credentials = Credentials(settings, self.now())
+        self.half_open: HalfOpen[Connection | TlsArrival] = HalfOpen(self._is_known)
         self.associations = Associations(settings.connections)
         self._sink = sink
         self._journal = journal
@@ -84,12 +88,14 @@ class Gate:
     def reload(self, settings: GateSettings) -> list[tuple[str, str]]:
         """Take new settings as a whole. Returns the listeners that were opened.
 
-        OSError when a new address cannot be had; then nothing has changed. Associations that the new rules do
+        OSError when a new address cannot be had, TlsFilesError when a file of TLS cannot be used; then nothing has
+        changed. TLS files are read anew, also when no setting has changed. Associations that the new rules do
         not allow are aborted; all others go on undisturbed.
         """
         wanted = {listener.name: listener for listener in settings.listeners}
         if self._drained is not None:
             wanted = {}  # the rules still change; but whoever is draining lets nobody in
+        credentials = Credentials(settings, self.now())
         # A listener is its address; port 0, which stands for any, is told apart by the name.
         doors = {_place(door.settings): door for door in self._doors.values()}
         kept = {name: doors[_place(each)] for name, each in wanted.items() if _place(each) in doors}
@@ -109,6 +115,7 @@ class Gate:
             door.settings = wanted[name]
         self._doors = kept | opened
         self.settings = settings
+        self.credentials = credentials
         self.policy = _policy(settings)
         self.associations.limits = settings.connections
         self._known.cache_clear()
@@ -163,14 +170,18 @@ class Gate:
         """Eight characters that are not guessed and can be said aloud."""
         return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
-    def admit(self, sock: socket.socket, origin: Origin, early: bytes) -> None:
+    def admit(self, sock: socket.socket, origin: Origin) -> None:
         """Start a session on an accepted socket, at the cost of an older silent connection if need be."""
         connection = Connection(self, sock, origin, f"{self._run}-{next(self._numbers):x}", self.now())
         self._connections[connection] = None
-        leaving = self.half_open.enter(origin.address, connection, self.settings.connections)
+        self.make_room(origin, connection)
+        connection.begin()
+
+    def make_room(self, origin: Origin, guest: Connection | TlsArrival) -> None:
+        """Count a half-open connection in, at the cost of an older one if need be."""
+        leaving = self.half_open.enter(origin.address, guest, self.settings.connections)
         if leaving is not None:
             leaving.give_way()
-        connection.begin(early)
 
     def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
         """Record that a connection was closed before anything was read from it."""
@@ -216,6 +227,13 @@ class Gate:
         host, port = address[1]
         self._journal.say("warning", "connect_failed", to=f"{host}:{port}", reason=why)
 
+    def report_tls_files(self, place: str, error: TlsFilesError | None) -> None:
+        """The files of a listener or an archive have changed: a new context is in use, or the old one is kept."""
+        if error is None:
+            self._journal.say("info", "tls_reloaded", of=place)
+        else:
+            self._journal.say("error", "tls_reload_failed", of=place, file=error.path, reason=error.text)
+
     def report_out_of_places(self, error: OSError) -> None:
         if self.now() >= self._out_of_places_said + _REPEATED:
             self._out_of_places_said = self.now()
@@ -243,6 +261,7 @@ class Gate:
                 self.report_bug(connection.session, bug)
         for door in self._doors.values():
             door.sweep(now)
+        self.credentials.sweep(now, self.report_tls_files)
         self._keep(self._damper.sweep(now))
 
     # -- inside --------------------------------------------------------------------------------------------

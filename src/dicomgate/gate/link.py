@@ -51,15 +51,23 @@ class Link:
         self.pending_bytes = 0
         self.stalled_since = 0.0
 
+    def receive(self, into: memoryview) -> int:
+        """What has come, into `into`; 0 at the end of the stream. BlockingIOError when nothing has come."""
+        return self.sock.recv_into(into)
+
     def watch(self, reading: bool) -> None:
         """Ask to be called when bytes come, if `reading`; and when the kernel takes more, while some wait."""
-        writing = self.pending_bytes > 0
+        writing = self._wants_writable
         if reading is self._reading and writing is self._writing:
             return
         self._reading, self._writing = reading, writing
         self._poller.watch(
             self.sock.fileno(), self._on_readable if reading else None, self._on_writable if writing else None
         )
+
+    @property
+    def _wants_writable(self) -> bool:
+        return self.pending_bytes > 0
 
     def close(self, reset: bool) -> None:
         """Close; with `reset` what was not taken is thrown away, and the other side is told so (RST)."""
@@ -107,10 +115,7 @@ class Link:
         """Send what waits; True when nothing waits any more. OSError when the connection is gone."""
         while self._pending:
             piece = self._pending[0]
-            try:
-                sent = self.sock.send(piece)
-            except BlockingIOError:
-                return False
+            sent = self._write(piece)
             if sent:
                 self.stalled_since = now
             self.pending_bytes -= sent
@@ -120,6 +125,13 @@ class Link:
             self._pending.popleft()
         self.discard()
         return True
+
+    def _write(self, piece: Buffer) -> int:
+        """How much of it the connection takes now."""
+        try:
+            return self.sock.send(piece)
+        except BlockingIOError:
+            return 0
 
     def discard(self) -> None:
         """Forget what waits: all of it went out, or nobody will ever take it."""

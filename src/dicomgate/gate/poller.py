@@ -21,6 +21,7 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
+        self._soon: set[int] = set()
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
     def watch(self, fd: int, on_readable: Callback | None, on_writable: Callback | None) -> None:
@@ -42,9 +43,26 @@ class Poller:
         else:
             self._epoll.register(fd, mask)
 
+    def soon(self, fd: int) -> None:
+        """Call the reader of `fd`, if it has one then, as if bytes had come: some wait where epoll cannot see them."""
+        if not self._soon:
+            self._loop.call_soon(self._read_again)
+        self._soon.add(fd)
+
+    def _read_again(self) -> None:
+        for fd in tuple(self._soon):
+            if fd in self._soon:  # and not closed by the callback of another
+                self._soon.remove(fd)
+                asked = self._watched.get(fd)
+                if asked is not None and asked[0] is not None:
+                    self._call(asked[0])
+        if self._soon:
+            self._loop.call_soon(self._read_again)
+
     def forget(self, fd: int) -> None:
         """Watch `fd` no more, because it is about to be closed: the kernel then drops it from the epoll itself."""
         self._watched.pop(fd, None)
+        self._soon.discard(fd)
 
     def close(self) -> None:
         """Watch nothing any more."""

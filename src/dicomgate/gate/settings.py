@@ -1,18 +1,59 @@
 """What the gate needs to run, beside the rules: addresses, caps and deadlines as frozen values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 
 from dicomgate.policy.model import NOBODY, Endpoint, Networks, Rules
 from dicomgate.session.limits import SessionLimits
 
 
+class TlsProfile(StrEnum):
+    """Which TLS is spoken; docs/howto/tls.md describes each."""
+
+    BCP195 = "bcp195"
+    MODIFIED_BCP195 = "modified-bcp195"
+    TLS13_ONLY = "tls13-only"
+    UNSAFE_LEGACY = "unsafe-legacy"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """The gate as a TLS server. Without `client_ca` no client is asked for a certificate."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    client_certificate_required: bool = True
+    crl: Path | None = None
+    profile: TlsProfile = TlsProfile.BCP195
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """The gate as a TLS client: `certificate` and `key` are its own, if it must show one.
+
+    `name` is the one that the other side's certificate must bear; None stands for the host connected to.
+    `spki`: if not empty, its public key must be one of these (SHA-256, lower-case hexadecimal).
+    """
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    name: str | None = None
+    spki: frozenset[str] = frozenset()
+    profile: TlsProfile = TlsProfile.BCP195
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
-    """One `[[listener]]`: where it binds and which load balancers must send a PROXY header."""
+    """One `[[listener]]`: where it binds, which load balancers must send a PROXY header, and its TLS, if any."""
 
     name: str
     bind: Endpoint
     proxy_protocol_from: Networks = NOBODY
+    tls: ServerTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +81,5 @@ class GateSettings:
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     on_audit_failure: str = "refuse"
     """`refuse`: no association without a durable record; `continue`: let it pass and count it."""
+    archive_tls: Mapping[str, ClientTls] = field(default_factory=dict)
+    """By name of the archive; one that is missing is spoken to in plaintext."""

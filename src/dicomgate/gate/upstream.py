@@ -53,6 +53,14 @@ class Upstreams:
         for endpoint in unknown:
             self._look_up(endpoint, one_more)
 
+    def host_of(self, address: SocketAddress, endpoints: tuple[Endpoint, ...]) -> str:
+        """The host that stood for this address in the configuration: what its certificate must be for."""
+        for endpoint in endpoints:
+            held = self._resolved.get(endpoint)
+            if held is not None and address in held.addresses:
+                return endpoint.host
+        return address[1][0]
+
     def failed(self, address: SocketAddress, now: float) -> None:
         self._down_until[address] = now + _DOWN_FOR
 

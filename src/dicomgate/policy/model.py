@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import assert_never
 
-from dicomgate.facts import Address
+from dicomgate.facts import Address, CertificateFacts
 
 Network = IPv4Network | IPv6Network
 
@@ -105,6 +106,44 @@ class AeTitlePattern:
         return title == self.text if self.is_literal else self._regex.fullmatch(title) is not None
 
 
+class CertificateKind(StrEnum):
+    """By what a certificate is recognised; the words of `certificates` in the configuration."""
+
+    DNS = "dns"
+    URI = "uri"
+    SHA256 = "sha256"
+    SPKI = "spki"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePattern:
+    """One certificate, or all that bear one name. There are no wildcards, neither here nor in the certificate.
+
+    `value` is a name, or a SHA-256 in lower-case hexadecimal: of the certificate, or of its public key (`spki`),
+    which stays the same when a certificate is renewed for the same key.
+    """
+
+    kind: CertificateKind
+    value: str
+
+    def matches(self, certificate: CertificateFacts) -> bool:
+        match self.kind:
+            case CertificateKind.DNS:
+                # DNS names fold case (RFC 4343); nothing else here does.
+                return self.value.lower() in (name.lower() for name in certificate.dns_names)
+            case CertificateKind.URI:
+                return self.value in certificate.uris
+            case CertificateKind.SHA256:
+                return self.value == certificate.sha256
+            case CertificateKind.SPKI:
+                return self.value == certificate.spki_sha256
+            case _:
+                assert_never(self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where something listens: a host name or literal address, and a TCP port."""
@@ -148,6 +187,7 @@ class Peer:
 
     `listeners`: None means every listener. `archives`: names of the archives it may reach.
     `move_to`: AE titles, peer names, or `self`. `endpoint`: where the archive may call it back, if at all.
+    `certificates`: one of them must have been shown; None asks for none, and an empty tuple matches nobody.
     `sop_classes` / `transfer_syntaxes`: UIDs it is limited to; None means every SOP class, and every transfer
     syntax that is not off by default (negotiation.OFF_UNLESS_WRITTEN).
     """
@@ -164,10 +204,17 @@ class Peer:
     sop_classes: frozenset[str] | None = None
     transfer_syntaxes: frozenset[str] | None = None
     max_associations: int | None = None
+    certificates: tuple[CertificatePattern, ...] | None = None
 
     def has_title(self, title: str) -> bool:
         """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""
         return title != "" and any(pattern.matches(title) for pattern in self.ae_titles)
+
+    def is_proven_by(self, certificate: CertificateFacts | None) -> bool:
+        """Is this one of its certificates? Nothing proves a peer that names none."""
+        if certificate is None or self.certificates is None:
+            return False
+        return any(pattern.matches(certificate) for pattern in self.certificates)
 
 
 @dataclass(frozen=True, slots=True)

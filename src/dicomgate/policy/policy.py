@@ -5,7 +5,7 @@ be done inside it (`decide_operation`). `explain` asks the same functions and te
 """
 
 from dicomgate.association.negotiation import OFF_UNLESS_WRITTEN, narrow
-from dicomgate.facts import Address, AssociationFacts, OperationFacts, Side
+from dicomgate.facts import Address, AssociationFacts, CertificateFacts, OperationFacts, Side
 from dicomgate.policy.model import AeTitlePattern, Archive, Assurance, Mode, Networks, Peer, Refusals, Rules, Verb
 from dicomgate.policy.verbs import is_storage, names_same_service, service_of
 from dicomgate.policy.verdict import (
@@ -75,7 +75,7 @@ class Policy:
             would_refuse, found = found, fallback
         route, rule = found
         if route.direction is Direction.TO_ARCHIVE and would_refuse is None:
-            lacking = self._assurance_lacking(route.peer, steps)
+            lacking = self._assurance_lacking(route.peer, facts, steps)
             if lacking is not None:
                 return lacking
         return self._shape(facts, route, rule, would_refuse, steps)
@@ -98,6 +98,11 @@ class Policy:
                 why = f"{title} is peer {peer.name}, which may not use listener {origin.listener}"
                 nearest = nearest or self._deny(f"{key}.listeners", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
                 steps.append(Step("listener", why, False))
+                continue
+            if peer.certificates is not None and not peer.is_proven_by(origin.certificate):
+                why = f"{title} is peer {peer.name}, but {_shown(origin.certificate)}"
+                nearest = nearest or self._deny(f"{key}.certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("certificate", why, False))
                 continue
             if archive.name not in peer.archives:
                 why = f"peer {peer.name} may not reach archive {archive.name}"
@@ -144,12 +149,15 @@ class Policy:
             return None
         return Route(Direction.TO_ARCHIVE, archive, _ANYBODY, archive.endpoints), 'gate.mode = "monitor"'
 
-    def _assurance_lacking(self, peer: Peer, steps: list[Step]) -> Deny | None:
+    def _assurance_lacking(self, peer: Peer, facts: AssociationFacts, steps: list[Step]) -> Deny | None:
         """How well we know who it is. Monitor mode does not reach here: identity is no peer rule."""
         if peer.assurance is Assurance.ADDRESS:
             steps.append(Step("assurance", "address: AE title and network are all that is asked", True))
             return None
-        # Certificates, channels and users are proven by parts of the gate that this version does not have.
+        if peer.assurance is Assurance.DEVICE and peer.is_proven_by(facts.origin.certificate):
+            steps.append(Step("assurance", "device: its certificate is one of those listed", True))
+            return None
+        # Channels and users are proven by parts of the gate that this version does not have.
         why = f"peer {peer.name} must prove its {peer.assurance.word}, and nothing here can vouch for it"
         steps.append(Step("assurance", why, False))
         answer = (
@@ -202,7 +210,8 @@ class Policy:
             operations_limit=self._operations_limit,
         )
         permit.refused_contexts = refused
-        permit.assurance = Assurance.ADDRESS
+        proven = route.direction is Direction.TO_ARCHIVE and peer.is_proven_by(facts.origin.certificate)
+        permit.assurance = Assurance.DEVICE if proven else Assurance.ADDRESS
         return AllowAssociation(rule, permit, would_refuse)
 
     def _context_refused(
@@ -321,6 +330,12 @@ _NO_PEER_RULE = frozenset({"malformed", "direction"})
 """Operations that monitor mode refuses as well: no peer rule could ever allow them."""
 
 _TELLING = frozenset({Reject.CALLING_AE_TITLE_NOT_RECOGNIZED, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED})
+
+
+def _shown(certificate: CertificateFacts | None) -> str:
+    if certificate is None:
+        return "it showed no certificate"
+    return f"the certificate sha256:{certificate.sha256} is not one of those listed"
 
 
 def _allowed_verbs(route: Route) -> frozenset[Verb]:

@@ -38,6 +38,7 @@ class Ledger:
         "_calling",
         "_origin",
         "_peer",
+        "_transport",
         "association",
         "new_id",
         "wall",
@@ -51,6 +52,7 @@ class Ledger:
         self.new_id = new_id
         self._origin = origin
         self._address = str(origin.address)
+        self._transport = _transport(origin)
         self._calling: str | None = None
         self._called: str | None = None
         self._peer: str | None = None
@@ -68,7 +70,7 @@ class Ledger:
         route = allowed.permit.route
         self._peer, self._archive = route.peer.name, route.archive.name
         self._assurance = allowed.permit.assurance.word
-        detail: dict[str, object] = {"direction": route.direction.value}
+        detail: dict[str, object] = {"direction": route.direction.value, **self._transport}
         left_out = allowed.permit.refused_contexts
         if left_out:
             proposed = allowed.permit.facts.request.presentation_contexts
@@ -96,6 +98,7 @@ class Ledger:
             rule=denied.rule,
             reason=denied.reason,
             status=status,
+            detail=self._transport,
         )
 
     def connection_refused(self, rule: str, reason: str, refusal_id: str, status: str | None, now: float) -> Record:
@@ -223,6 +226,17 @@ class Ledger:
             duration=duration,
             detail=detail,
         )
+
+
+def _transport(origin: Origin) -> Mapping[str, object]:
+    """What a TLS handshake brought; nothing on a plaintext connection."""
+    tls = origin.tls
+    if tls is None:
+        return NO_DETAIL
+    detail: dict[str, object] = {"tls_version": tls.version, "tls_cipher": tls.cipher}
+    if tls.certificate is not None:
+        detail["certificate_sha256"] = tls.certificate.sha256
+    return detail
 
 
 def _proposal(request: AssociateRequest) -> dict[str, object]:

@@ -21,8 +21,10 @@ class SessionLimits:
     """From accept to the first byte."""
     associate_deadline: float = 15.0
     """From accept to the whole A-ASSOCIATE-RQ."""
+    tls_handshake: float = 10.0
+    """From accept (or the PROXY header) to the end of the TLS handshake."""
     archive_connect: float = 5.0
-    """TCP connect to one address of an archive."""
+    """TCP connect to one address of an archive, and the TLS handshake with it."""
     archive_answer: float = 20.0
     """From our A-ASSOCIATE-RQ to the archive's answer."""
     idle: float = 900.0

@@ -3,7 +3,7 @@
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.gate.damper import Damper
 
-SINGLY, WINDOW, KINDS = 20, 10.0, 4096
+SINGLY, OF_ASSOCIATIONS, WINDOW, KINDS = 20, 100, 10.0, 4096
 
 
 def refused(address: str = "192.0.2.1", rule: str = "listener[inside].networks", number: int = 0) -> Record:
@@ -63,12 +63,23 @@ def test_too_many_kinds_are_lumped_together_by_rule() -> None:
     assert (summary.address, summary.detail["repeated"]) == (None, 1000 - SINGLY)
 
 
+def test_a_flood_of_refused_associations_is_thinned_out_later_and_with_its_requests() -> None:
+    damper = Damper()
+    damper.sweep(100.0)
+    pair = (
+        Record(1.0, Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS),
+        Record(1.0, Event.ASSOCIATION_REFUSED, Outcome.REFUSED, address="192.0.2.1", rule="default"),
+    )
+    kept = [damper.thin(pair) for _ in range(1000)]
+    assert kept == [pair] * OF_ASSOCIATIONS + [()] * (1000 - OF_ASSOCIATIONS)
+    (summary,) = damper.sweep(100.0 + WINDOW)
+    assert (summary.event, summary.rule) == (Event.ASSOCIATION_REFUSED, "default")
+    assert summary.detail["repeated"] == 1000 - OF_ASSOCIATIONS
+
+
 def test_every_other_record_passes_untouched() -> None:
     damper = Damper()
-    for event in set(Event) - {Event.CONNECTION_REFUSED}:
+    for event in set(Event) - {Event.CONNECTION_REFUSED, Event.ASSOCIATION_REFUSED}:
         records = (Record(1.0, event, Outcome.SUCCESS),)
-        for _ in range(3 * SINGLY):
+        for _ in range(3 * OF_ASSOCIATIONS):
             assert damper.thin(records) is records
-    pair = (refused(), Record(1.0, Event.ASSOCIATION_REFUSED, Outcome.REFUSED))
-    for _ in range(3 * SINGLY):
-        assert damper.thin(pair) is pair

@@ -133,3 +133,28 @@ def test_a_stream_that_is_gone_ends_the_log_and_nothing_else() -> None:
         journal.say("info", "more")
     journal.close()
     assert stream.getvalue() == ""
+
+
+class FullOnce(io.StringIO):
+    """A stream on a disk that is full for one write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = threading.Event()
+
+    def write(self, text: str) -> int:
+        if not self.refused.is_set():
+            self.refused.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_costs_the_lines_it_had_no_room_for_and_says_how_many() -> None:
+    stream = FullOnce()
+    journal = Journal(stream)
+    journal.say("info", "lost")
+    assert stream.refused.wait(10.0)
+    journal.say("info", "kept")
+    journal.close()
+    assert [line["event"] for line in lines(stream)] == ["kept", "log_lines_lost"]
+    assert lines(stream)[1]["count"] == 1

@@ -504,6 +504,22 @@ def test_who_asks_on_without_reading_the_refusals_is_ended():
     assert play.records[-1].rule == "limits.outstanding_operations"
 
 
+def test_who_is_refused_too_often_in_one_association_is_ended():
+    play = workstation(limits=SessionLimits(refused_operations=2))
+    for number in (1, 2):
+        play = play >> requestor(message(ON_MOVE, move("ELSEWHERE", number), b"keys")) << ...
+    (
+        play
+        >> requestor(message(ON_MOVE, move("ELSEWHERE", 3)))
+        << [
+            "say to requestor: A-ABORT 2/0",
+            "say to acceptor: A-ABORT 2/0",
+            "record association_ended failure abort 2/0",
+        ]
+    )
+    assert play.records[-1].rule == "limits.refused_operations"
+
+
 def test_a_message_id_that_is_still_in_use_is_refused_and_the_first_operation_goes_on():
     play = scanner() >> requestor(message(ON_STORE, store(7), b"first")) << ...
     play = (

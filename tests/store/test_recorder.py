@@ -195,12 +195,29 @@ def test_a_slow_disk_bounds_the_queue_too(engine: Engine, loop: Loop, recorder: 
     sink.submit([record("a")])
     assert held.inside.wait(20.0)
     sink.submit([record("b")])
-    sink.submit([record("c")], loop.done("c"))
+    sink.submit([record("c")], loop.done("c"))  # somebody waits for it: it is not bounded, and goes first
     sink.submit([record("d")])
-    loop.until(lambda: "c" in loop.answers)
-    assert loop.answers == {"c": False}
     held.release.set()
+    loop.until(lambda: "c" in loop.answers)
+    assert loop.answers == {"c": True}
     assert sink.close(20.0) == 0
-    assert kept(engine) == ["a", "b", None]
+    assert kept(engine) == ["a", "c", "b", None]
     assert [dict(lost.detail) for lost in search(engine, event=Event.RECORDS_LOST)] == [{"count": 1}]
     assert loop.health == []
+
+
+def test_a_flood_of_records_does_not_hold_up_who_waits(
+    engine: Engine, loop: Loop, recorder: MakeRecorder, record: Make
+) -> None:
+    held = Held(engine)
+    sink = recorder()
+    sink.submit([record("first")])
+    assert held.inside.wait(20.0)
+    for _ in range(5000):
+        sink.submit([record("flood")])
+    sink.submit([record("waited-for")], loop.done("waited-for"))
+    held.release.set()
+    loop.until(lambda: "waited-for" in loop.answers)
+    assert sink.close(60.0) == 0
+    assert kept(engine).index("waited-for") == 1
+    assert len(kept(engine)) == 5002

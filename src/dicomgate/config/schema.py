@@ -370,6 +370,10 @@ class LimitsTable(Table):
     outstanding_operations: Count = Field(
         default=_SESSION.outstanding_operations, description="Requests without a final response, per direction."
     )
+    refused_operations: Count = Field(
+        default=_SESSION.refused_operations,
+        description="Refused requests in one association, after which it is aborted.",
+    )
     first_byte: Seconds = Field(default=_SESSION.first_byte, description="From accept to the first byte.")
     associate_deadline: Seconds = Field(
         default=_SESSION.associate_deadline, description="From accept to the whole A-ASSOCIATE-RQ."

@@ -97,8 +97,10 @@ class Connection:
         self._regulate()
 
     def give_way(self) -> None:
-        """Its place is needed for a newer connection."""
-        self.handle(Ordered("gave way to a newer connection"))
+        """A newer connection needs the place: go, unless a whole request has come and only waits to be read."""
+        self._readable(Side.REQUESTOR)
+        if self._half_open:
+            self.handle(Ordered("gave way to a newer connection"))
 
     # -- events up -----------------------------------------------------------------------------------------
 

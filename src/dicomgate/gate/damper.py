@@ -1,4 +1,4 @@
-"""Refused connections can come by the thousand a second; their records must not fill the disk.
+"""Refusals at the door can come by the thousand a second; their records must not fill the disk.
 
 The first few of a kind in a while are kept one by one; the rest are counted, and the count is kept.
 """
@@ -9,13 +9,17 @@ from dataclasses import replace
 from dicomgate.audit.record import Event, Record
 
 _KEPT_SINGLY = 20
+_KEPT_OF_ASSOCIATIONS = 100
+"""A refused A-ASSOCIATE-RQ tells more (which titles are tried), and costs who sends it more."""
 _WINDOW = 10.0
 _KINDS = 4096
 """Kinds (address and rule) told apart within one window; more are lumped together."""
 
+_MOST = {Event.CONNECTION_REFUSED: _KEPT_SINGLY, Event.ASSOCIATION_REFUSED: _KEPT_OF_ASSOCIATIONS}
+
 
 class Damper:
-    """Thin out `connection_refused` records. Every other record passes untouched."""
+    """Thin out `connection_refused` and `association_refused`. Every other record passes untouched."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str | None, str | None], int] = {}
@@ -24,15 +28,16 @@ class Damper:
 
     def thin(self, records: Sequence[Record]) -> Sequence[Record]:
         """The records to keep now."""
-        if len(records) != 1 or records[0].event is not Event.CONNECTION_REFUSED:
+        record = records[-1]
+        most = _MOST.get(record.event)
+        if most is None:
             return records
-        record = records[0]
         kind = (record.address, record.rule)
         if kind not in self._seen and len(self._seen) >= _KINDS:
             kind = (None, record.rule)
         seen = self._seen.get(kind, 0) + 1
         self._seen[kind] = seen
-        if seen <= _KEPT_SINGLY:
+        if seen <= most:
             return records
         self._last[kind] = record
         return ()
@@ -47,7 +52,7 @@ class Damper:
                 record,
                 address=kind[0],
                 port=None,
-                detail={"repeated": self._seen[kind] - _KEPT_SINGLY, "seconds": _WINDOW},
+                detail={"repeated": self._seen[kind] - _MOST[record.event], "seconds": _WINDOW},
             )
             for kind, record in self._last.items()
         ]

@@ -34,6 +34,8 @@ from dicomgate.session.events import Ordered
 from dicomgate.session.session import Session
 
 _SWEEP = 0.25
+_REPEATED = 60.0
+"""Seconds before the log says again that there is no descriptor left."""
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 """No letters and digits that look alike: refusal IDs are read out on the telephone."""
 
@@ -61,7 +63,7 @@ class Gate:
         self._wall_offset = time.time() - self.now()
         self._numbers = count(1)
         self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
-        self._out_of_places = False
+        self._out_of_places_said = float("-inf")
         self._drained: Callable[[], None] | None = None
         self._stopped = False
         self._known = lru_cache(maxsize=4096)(self._named_by_a_peer)
@@ -197,8 +199,8 @@ class Gate:
         self.write((record,))
 
     def write(self, records: Sequence[Record], done: Recorded | None = None) -> None:
-        """Keep records, and log those worth a line."""
-        self._keep(self._damper.thin(records), done)
+        """Keep records, and log those worth a line. What somebody waits for is never thinned out."""
+        self._keep(records if done is not None else self._damper.thin(records), done)
 
     def _keep(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         if records:
@@ -233,8 +235,8 @@ class Gate:
             self._journal.say("error", "tls_reload_failed", of=place, file=error.path, reason=error.text)
 
     def report_out_of_places(self, error: OSError) -> None:
-        if not self._out_of_places:
-            self._out_of_places = True
+        if self.now() >= self._out_of_places_said + _REPEATED:
+            self._out_of_places_said = self.now()
             self._journal.say(
                 "error", "cannot_accept", reason=error.strerror, hint="raise the limit on open files (LimitNOFILE)"
             )
@@ -252,7 +254,6 @@ class Gate:
         self.loop.call_later(_SWEEP, self._sweep)  # first: whatever happens below, the clock goes on
         now = self.now()
         self._wall_offset = time.time() - now
-        self._out_of_places = False
         for connection in tuple(self._connections):
             try:
                 connection.sweep(now)

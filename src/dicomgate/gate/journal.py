@@ -75,8 +75,11 @@ class Journal:
             try:
                 self._stream.write(text)
                 self._stream.flush()
-            except (OSError, ValueError):
-                return  # nobody can be told that telling is impossible; the records are elsewhere
+            except ValueError:
+                return  # the stream is closed, and nobody can be told so; the records are elsewhere
+            except OSError:
+                with self._wake:
+                    self._dropped += dropped + len(lines)  # a full disk: said once there is room again
             if closing:
                 return
 

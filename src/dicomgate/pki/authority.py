@@ -229,7 +229,7 @@ def _settle(folder: Path) -> list[str]:
             if wanted_store and not (entry / TRUST_STORE).exists():
                 said.append(
                     f"{one.holder.name}: its PKCS#12 files are missing\n"
-                    f"  hint: dicomgate pki renew {one.holder.name} --same-key --p12-passphrase-file FILE"
+                    f"  hint: dicomgate pki renew {one.holder.name} --same-key --keystore-passphrase-file FILE"
                 )
     return said
 
@@ -256,6 +256,8 @@ def _finish(authority: Path, folder: Path, certificate: x509.Certificate) -> Non
     files.write(folder / CHAIN, certificate.public_bytes(Encoding.PEM) + issuing, files.PUBLIC)
     files.write(folder / TRUST, issuing + files.read(authority / ROOT), files.PUBLIC)
     files.link(authority / DEVICES / holder_of(certificate).name, f"../{ISSUED}/{folder.name}")
+    for left_over in folder.glob("*" + files.UNFINISHED):
+        files.remove(left_over)
     files.remove(folder / PENDING)
 
 
@@ -283,7 +285,7 @@ def _order(one: Issued) -> tuple[str, datetime, str]:
 def _certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(files.read(path))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise PkiError(str(path), "expected a certificate in PEM", "restore it from a backup") from None
 
 
@@ -299,7 +301,7 @@ def _check_signed(certificate: x509.Certificate, by: x509.Certificate, path: Pat
 def _lists(path: Path) -> list[x509.CertificateRevocationList]:
     try:
         return [x509.load_pem_x509_crl(pem + b"\n") for pem in _LIST.findall(files.read(path))]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise PkiError(str(path), "expected revocation lists in PEM", "restore it from a backup") from None
 
 

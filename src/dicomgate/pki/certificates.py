@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtendedKeyUsageOID, NameOID
 
 from dicomgate.pki.keys import PublicKey
-from dicomgate.pki.names import Holder, Permitted, Usage, ae_title_of, ae_title_uri
+from dicomgate.pki.names import Holder, Permitted, ae_title_of, ae_title_uri
+from dicomgate.pki.words import Usage
 
 BACKDATED = timedelta(hours=1)
 """Clocks of modalities are late."""

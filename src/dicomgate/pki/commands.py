@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
@@ -16,6 +15,7 @@ from dicomgate.pki.authority import (
     LISTS,
     ROOT_KEY,
     TRUST,
+    TRUST_STORE,
     Authority,
     Issued,
     State,
@@ -34,29 +34,16 @@ from dicomgate.pki.certificates import (
     revocation_list,
     utc,
 )
-from dicomgate.pki.creation import Validity, create
+from dicomgate.pki.creation import create
 from dicomgate.pki.instructions import instructions
-from dicomgate.pki.keys import KeyKind, PrivateKey, PublicKey, accepted, generate, load_private
+from dicomgate.pki.keys import PrivateKey, PublicKey, accepted, generate, load_private
 from dicomgate.pki.listing import rows, table, warnings
 from dicomgate.pki.names import Holder, Permitted, device_name, site_name
 from dicomgate.pki.passphrases import Ask
 from dicomgate.pki.problem import PkiError, shown
 from dicomgate.pki.requests import LARGEST_REQUEST, requested_key
 from dicomgate.pki.signing import check_clock, check_free, sign
-
-DEVICE_DAYS = 730
-"""Every renewal is a visit to a modality, and every day more is a day that a stolen key is of use."""
-
-
-class Reason(StrEnum):
-    """Why a certificate is revoked (RFC 5280 5.3.1, those that fit a device)."""
-
-    UNSPECIFIED = "unspecified"
-    KEY_COMPROMISE = "key-compromise"
-    SUPERSEDED = "superseded"
-    CESSATION_OF_OPERATION = "cessation-of-operation"
-    PRIVILEGE_WITHDRAWN = "privilege-withdrawn"
-
+from dicomgate.pki.words import DEVICE_DAYS, KeyKind, Reason, Validity
 
 _FLAGS = {
     Reason.UNSPECIFIED: x509.ReasonFlags.unspecified,
@@ -118,14 +105,14 @@ def issue(
     ask: Ask,
     days: int = DEVICE_DAYS,
     kind: KeyKind = KeyKind.ECDSA,
-    choose_p12: Ask | None = None,
+    choose_keystore: Ask | None = None,
 ) -> Report:
-    """Make a key and a certificate for a device. `choose_p12`: also write PKCS#12 under this passphrase."""
+    """Make a key and a certificate for a device. `choose_keystore`: also write PKCS#12 under this passphrase."""
     notes: list[str] = []
     with changing(folder, notes) as authority:
         check_free(authority, holder.name, now)
         key = generate(kind)
-        one = sign(authority, holder, key, key.public_key(), days, now, ask, choose_p12, notes)
+        one = sign(authority, holder, key, key.public_key(), days, now, ask, choose_keystore, notes)
     return _told(folder, one, notes)
 
 
@@ -150,7 +137,7 @@ def renew(
     days: int = DEVICE_DAYS,
     same_key: bool = False,
     request: Path | None = None,
-    choose_p12: Ask | None = None,
+    choose_keystore: Ask | None = None,
 ) -> Report:
     """A new certificate with the names of the present one: with a new key, the same, or that of a new request."""
     notes: list[str] = []
@@ -174,8 +161,10 @@ def renew(
             elif held:
                 key = load_private(files.read_secret(old.folder / KEY), None, str(old.folder / KEY))
             fresh = key.public_key() if key else accepted(old.certificate.public_key(), str(old.folder))
-        one = sign(authority, old.holder, key, fresh, days, now, ask, choose_p12, notes)
+        one = sign(authority, old.holder, key, fresh, days, now, ask, choose_keystore, notes)
     until = utc(old.certificate.not_valid_after_utc)
+    if choose_keystore is None and (old.folder / TRUST_STORE).exists():
+        notes.append(f"{name}: there are no PKCS#12 files for the new one\n  hint: --keystore-passphrase-file FILE")
     notes.append(
         f"{name}: the certificate before this one is valid until {until}\n"
         f"  hint: when the device has the new one: dicomgate pki revoke {old.serial} --reason superseded"

@@ -3,7 +3,6 @@
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -26,18 +25,9 @@ from dicomgate.pki.certificates import Signer, issuing_certificate, revocation_l
 from dicomgate.pki.keys import private_pem
 from dicomgate.pki.names import Permitted
 from dicomgate.pki.problem import PkiError
+from dicomgate.pki.words import Validity
 
 UNFINISHED = ".unfinished"
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """How long things hold, in days."""
-
-    root: int = 7300
-    issuing: int = 3650
-    root_list: int = 365
-    issuing_list: int = 30
 
 
 def create(

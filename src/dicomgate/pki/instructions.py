@@ -10,7 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dicomgate.pki.authority import CHAIN, KEY, KEY_STORE, TRUST, TRUST_STORE, Issued
-from dicomgate.pki.names import Address, Usage
+from dicomgate.pki.names import Address
+from dicomgate.pki.words import Usage
 
 TLS_PORT = 2762
 """PS3.15 B.12: recommended for DICOM with TLS."""
@@ -63,12 +64,16 @@ def _orthanc(folder: Path) -> list[str]:
 
 
 def _dcm4che(one: Issued, folder: Path) -> list[str]:
-    own = f"-b {shlex.quote(one.holder.ae_titles[0])} " if one.holder.ae_titles else ""
+    title = shlex.quote(one.holder.ae_titles[0]) if one.holder.ae_titles else ""
+    if one.holder.usage is Usage.SERVER:
+        tool = f"storescp -b {title}:{TLS_PORT}"
+    else:
+        tool = f"storescu {f'-b {title} ' if title else ''}-c PEER@HOST:PORT"
     return [
         "",
         f"# dcm4che; the alias of the key is {one.holder.name.lower()}. Its tools take the passphrase from the command",
         "# line only, where other users of the machine can see it",
-        f"storescu {own}-c PEER@HOST:PORT --tls-protocol TLSv1.2 --tls-cipher {_suite(one)} "
+        f"{tool} --tls-protocol TLSv1.2 --tls-cipher {_suite(one)} "
         f"--key-store-type PKCS12 --key-store {_quoted(folder / KEY_STORE)} --key-store-pass PASSPHRASE "
         f"--trust-store-type PKCS12 --trust-store {_quoted(folder / TRUST_STORE)} --trust-store-pass PASSPHRASE",
     ]

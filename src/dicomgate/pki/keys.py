@@ -1,7 +1,6 @@
 """Private and public keys: kinds in, new keys out; foreign keys in, what is wrong with them out."""
 
 import hashlib
-from enum import StrEnum
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dicomgate.pki.problem import PkiError
+from dicomgate.pki.words import KeyKind
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -29,13 +29,6 @@ SMALLEST_EXPONENT = 65537
 NEW_RSA = 3072
 """As strong as P-256 (NIST SP 800-57)."""
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
-
-
-class KeyKind(StrEnum):
-    """What to make. RSA is for devices whose TLS 1.2 knows only the suites of PS3.15 B.9 and B.10."""
-
-    ECDSA = "ecdsa"
-    RSA = "rsa"
 
 
 def generate(kind: KeyKind) -> PrivateKey:

@@ -13,7 +13,7 @@ ROUNDS = 100_000
 def key_store(
     alias: str, key: PrivateKey, certificate: x509.Certificate, authorities: list[x509.Certificate], passphrase: bytes
 ) -> bytes:
-    """A device's key with its chain. AES-256 and SHA-256: read by Java from 8u301 and 11.0.12 on, and by OpenSSL."""
+    """A device's key with its chain. AES-256 and SHA-256: Java 17 and OpenSSL 3 read it, very old ones do not."""
     return pkcs12.serialize_key_and_certificates(alias.encode(), key, certificate, authorities, _encryption(passphrase))
 
 

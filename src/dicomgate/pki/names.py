@@ -6,11 +6,11 @@ subject's alternative names: `dicom-ae:` and the percent-encoded title. That is 
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote, unquote
 
 from dicomgate.pki.problem import PkiError, shown
+from dicomgate.pki.words import Usage
 from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title
 
 AE_TITLE_SCHEME = "dicom-ae:"
@@ -24,14 +24,6 @@ Network = IPv4Network | IPv6Network
 
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-class Usage(StrEnum):
-    """Which side of a TLS connection a certificate may prove."""
-
-    SERVER = "server"
-    CLIENT = "client"
-    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)

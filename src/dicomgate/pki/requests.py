@@ -23,7 +23,7 @@ def requested_key(data: bytes, place: str) -> PublicKey:
         key = request.public_key()
         digest = request.signature_hash_algorithm
         signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise PkiError(
             place,
             "expected a certification request (PKCS#10, PEM or DER) with a key and signature that are known here",

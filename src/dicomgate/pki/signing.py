@@ -30,7 +30,7 @@ def sign(
     days: int,
     now: datetime,
     ask: Ask,
-    choose_p12: Ask | None,
+    choose_keystore: Ask | None,
     notes: list[str],
 ) -> Issued:
     """The one place where devices are signed; all that could be wrong is looked at before.
@@ -45,7 +45,7 @@ def sign(
         permitted.check(holder)
     _check_key(authority, holder, public)
     notes.extend(_shared(authority, holder, now))
-    store_passphrase = choose_p12("the PKCS#12 files of the device") if choose_p12 else None
+    store_passphrase = choose_keystore("the PKCS#12 files of the device") if choose_keystore else None
     signer = issuing_signer(authority, ask)
     certificate = device_certificate(holder, public, signer, x509.random_serial_number(), now, days)
     one = record(authority, certificate, key, store_passphrase)

@@ -193,6 +193,9 @@ class Dialogue:
         """Drained and answered: never a hang, never Success, and the association goes on (PS3.7 C.5)."""
         refusal_id = self._ledger.new_id()
         self.refusals += 1
+        if self.refusals > self._limits.refused_operations:
+            why = f"more than {self._limits.refused_operations} refused operations"
+            return Violation(why, AbortReason.NOT_SPECIFIED, "limits.refused_operations")
         commands.append(Write((self._ledger.operation_refused(denied, command, refusal_id, side, now),)))
         response = encode_command(refusing_response(command, denied, refusal_id))
         answer = p_data_pdus(context_id, response, self._longest[side])

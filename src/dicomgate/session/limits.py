@@ -15,6 +15,8 @@ class SessionLimits:
     """Longest command set, all fragments together."""
     outstanding_operations: int = 64
     """Requests without a final response, per direction; an asynchronous window is clamped to it."""
+    refused_operations: int = 1000
+    """Refused requests in one association, after which it is ended: each costs a record."""
     first_byte: float = 10.0
     """From accept to the first byte."""
     associate_deadline: float = 15.0

@@ -41,6 +41,8 @@ from dicomgate.session.ledger import Ledger
 from dicomgate.session.limits import SessionLimits
 from dicomgate.wire.codec import decode, encode
 from dicomgate.wire.codes import (
+    ABORT_REASONS,
+    REJECT_REASONS,
     AbortReason,
     AbortSource,
     PduType,
@@ -267,7 +269,7 @@ class Session:
                 self._end(Outcome.SUCCESS, "released", now)
             case Action.DELIVER_ABORT:
                 pdu = decode(kind, body)
-                abort = pdu if isinstance(pdu, Abort) else Abort()
+                abort = _plain(pdu) if isinstance(pdu, Abort) else Abort()
                 self._do(Close(side))
                 self._lost(side, f"aborted by the {side}", now, abort)
             case Action.CLOSE:
@@ -353,9 +355,14 @@ class Session:
         self._do(Relay(Side.REQUESTOR, encode(agreement.accept), permit))
 
     def _rejected(self, rejection: Rejection, now: float) -> None:
-        """The other party's own refusal is passed on as it is: it knows why, and whether to try again."""
-        self._reject(rejection, now)
-        self._end(Outcome.FAILURE, f"refused by the acceptor: {rejection}", now, status=str(rejection))
+        """The other party's own refusal is passed on: it knows why, and whether to try again.
+
+        Numbers outside PS3.8 table 9-21 are not: the requestor gets "no reason" in their place.
+        """
+        known = rejection.result in (1, 2) and (rejection.source, rejection.reason) in REJECT_REASONS
+        told = rejection if known else Rejection(2 if rejection.transient else 1, *Reject.NO_REASON[1:])
+        self._reject(told, now)
+        self._end(Outcome.FAILURE, f"refused by the acceptor: {rejection}", now, status=str(told))
 
     def _refuse_unanswered(self, why: str, now: float) -> None:
         """Admitted, but the other party could not be reached or gave no usable answer: try again later."""
@@ -597,6 +604,14 @@ class Session:
 
     def _do(self, command: Command) -> None:
         self._commands.append(command)
+
+
+def _plain(abort: Abort) -> Abort:
+    """An A-ABORT to pass on: a user's has no reason, and a provider's is one of PS3.8 table 9-26."""
+    if abort.source == AbortSource.SERVICE_USER:
+        return Abort(AbortSource.SERVICE_USER)
+    known = abort.source == AbortSource.SERVICE_PROVIDER and abort.reason in ABORT_REASONS
+    return abort if known else Abort()
 
 
 def _printable(raw: bytes) -> str:

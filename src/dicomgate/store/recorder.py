@@ -31,7 +31,7 @@ LAZY_SECONDS = 0.1
 """How long records that nobody waits for may lie, to be written with an admission that comes meanwhile."""
 
 _ROWS_PER_STATEMENT = 64
-_ENTRIES_PER_RETRY = 1000  # a long queue is not written in vain each second while the disk is full
+_ENTRIES_PER_COMMIT = 500  # a flood of records must not hold up the admission that comes behind it
 _ODD_VALUE = (InterfaceError, ProgrammingError, IntegrityError, DataError, UnicodeError, OverflowError)
 
 
@@ -72,9 +72,9 @@ class Recorder:
         self._clock = clock
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
-        self._entries: deque[_Entry] = deque()
-        self._waiting = 0
-        self._urgent = 0  # entries that somebody waits for
+        self._urgent: deque[_Entry] = deque()  # somebody waits for these: they are written first
+        self._entries: deque[_Entry] = deque()  # the rest, some at a time
+        self._waiting = 0  # records in `_entries`
         self._lost = 0
         self._failing: str | None = None
         self._closing = False
@@ -94,16 +94,20 @@ class Recorder:
         """Queue records, all or (when they do not fit) none; see RecordSink."""
         rows = [row_of(record) for record in records]
         with self._changed:
-            fits = self._waiting + len(rows) <= self._capacity and not self._closing
-            if fits and (done is None or self._failing is None):
-                self._entries.append(_Entry(rows, done))
-                self._waiting += len(rows)
-                self._urgent += done is not None
-                if self._failing is None and (self._urgent == 1 if done else len(self._entries) == 1):
-                    self._changed.notify()  # otherwise the writer knows already that there is something to do
-                return
-            if done is None:
+            if done is not None:
+                if self._failing is None and not self._closing:
+                    self._urgent.append(_Entry(rows, done))
+                    if len(self._urgent) == 1:
+                        self._changed.notify()  # otherwise the writer knows already that there is something to do
+                    return
+            elif self._closing or self._waiting + len(rows) > self._capacity:
                 self._lost += len(rows)
+                return
+            else:
+                self._entries.append(_Entry(rows, None))
+                self._waiting += len(rows)
+                if len(self._entries) == 1 and self._failing is None:
+                    self._changed.notify()
                 return
         self._call_soon(partial(done, False))
 
@@ -133,14 +137,13 @@ class Recorder:
     def _next(self) -> tuple[list[_Entry], int] | None:
         with self._changed:
             if self._failing is None:
-                self._changed.wait_for(lambda: self._entries or self._lost or self._closing)
+                self._changed.wait_for(lambda: self._urgent or self._entries or self._lost or self._closing)
                 self._changed.wait_for(lambda: self._urgent or self._closing, self._lazy)
             else:
                 self._changed.wait_for(lambda: self._closing, self._retry)
-            if self._closing and (self._gave_up or not (self._entries or self._lost)):
+            if self._closing and (self._gave_up or not (self._urgent or self._entries or self._lost)):
                 return None
-            size = len(self._entries) if self._failing is None else _ENTRIES_PER_RETRY
-            return list(islice(self._entries, size)), self._lost
+            return [*self._urgent, *islice(self._entries, _ENTRIES_PER_COMMIT)], self._lost
 
     def _commit(self, entries: list[_Entry], lost: int) -> None:
         rows = [row for entry in entries for row in entry.rows]
@@ -169,9 +172,11 @@ class Recorder:
     def _kept(self, entries: list[_Entry], lost: int) -> None:
         with self._changed:
             for entry in entries:
-                self._entries.popleft()
-                self._waiting -= len(entry.rows)
-                self._urgent -= entry.done is not None
+                if entry.done is not None:
+                    self._urgent.popleft()
+                else:
+                    self._entries.popleft()
+                    self._waiting -= len(entry.rows)
             self._lost -= lost
             recovered, self._failing = self._failing is not None, None
         news: list[Call] = [partial(self._health, None)] if recovered else []
@@ -183,10 +188,8 @@ class Recorder:
         with self._changed:
             if self._failing is None:
                 news.append(partial(self._health, reason))
-                news += [partial(entry.done, False) for entry in self._entries if entry.done is not None]
-                self._entries = deque(entry for entry in self._entries if entry.done is None)
-                self._waiting = sum(len(entry.rows) for entry in self._entries)
-                self._urgent = 0
+                news += [partial(entry.done, False) for entry in self._urgent if entry.done is not None]
+                self._urgent.clear()
             self._failing = reason
             self._gave_up = self._closing
         self._tell(news)

@@ -75,6 +75,10 @@ class Reject:
     LOCAL_LIMIT_EXCEEDED = Rejection(2, 3, 2)
 
 
+REJECT_REASONS = frozenset({(1, 1), (1, 2), (1, 3), (1, 7), (2, 1), (2, 2), (3, 1), (3, 2)})
+"""PS3.8 table 9-21: every source and reason that has a meaning."""
+
+
 class AbortSource(IntEnum):
     """PS3.8 table 9-26: who aborts."""
 
@@ -91,6 +95,9 @@ class AbortReason(IntEnum):
     UNRECOGNIZED_PDU_PARAMETER = 4
     UNEXPECTED_PDU_PARAMETER = 5
     INVALID_PDU_PARAMETER_VALUE = 6
+
+
+ABORT_REASONS = frozenset(AbortReason)
 
 
 class IdentityType(IntEnum):

@@ -275,7 +275,8 @@ def test_the_peer_block_fits_the_configuration(north: Site) -> None:
     (peer,) = tomllib.loads("\n".join(report.lines[start:]))["peer"]
     one = north.current()
     table = PeerTable.model_validate(peer)
-    assert table.certificates == ["dns:ct1.north.example", f"sha256:{one.sha256}", f"spki:{one.spki}"]
+    proofs = [str(pattern) for pattern in table.certificates]
+    assert proofs == ["dns:ct1.north.example", f"sha256:{one.sha256}", f"spki:{one.spki}"]
     assert (table.name, peer["ae_titles"], peer["networks"]) == ("ct-1", ['C"T 1'], ["127.0.0.1/32"])
     assert peer["may"] == []
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 Callback = Callable[[], None]
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _AT_ONCE = 256
-"""Events taken before timers and signals of the loop get their turn."""
+_ROUNDS = 8
+"""How often it is asked again, as long as something is ready, before timers and signals of the loop get their turn."""
 
 
 class Poller:
@@ -70,8 +71,15 @@ class Poller:
         self._epoll.close()
 
     def _dispatch(self) -> None:
+        for _ in range(_ROUNDS):
+            events = self._epoll.poll(0, _AT_ONCE)
+            if not events:
+                return
+            self._serve(events)
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
         watched = self._watched
-        ready = [(fd, mask, watched.get(fd)) for fd, mask in self._epoll.poll(0, _AT_ONCE)]
+        ready = [(fd, mask, watched.get(fd)) for fd, mask in events]
         for fd, mask, asked in ready:
             if asked is None or watched.get(fd) is not asked:
                 continue  # an earlier callback closed it or asked for something else; it will be reported again

@@ -152,6 +152,33 @@ def test_every_bad_certificate_is_refused_with_its_reason(tmp_path: Path, assura
         made.client().echoes()
 
 
+def test_revocation_along_the_chain(tmp_path: Path) -> None:
+    """A root in the file, an authority in between that clients send along, and a list of each of them."""
+    between: list[Authority] = []
+
+    def lists(made: House, of_root: list[Identity], of_between: list[Identity]) -> None:
+        path = tmp_path / "lists.new"
+        path.write_bytes(made.ca.revoke(*of_root) + between[0].revoke(*of_between))
+        path.replace(tmp_path / "lists")
+
+    def tls(made: House) -> ServerTls:
+        between.append(Authority(tmp_path / "between", "between", issuer=made.ca))
+        lists(made, [], [])
+        return ServerTls(made.tls.certificate, made.tls.key, made.tls.client_ca, crl=tmp_path / "lists")
+
+    with house(tmp_path, tls=tls) as made:
+        device = between[0].issue("ct1")
+        itself = Identity(between[0].certificate, device.key, between[0].authority)
+        made.client(device).echoes()
+        for of_root, of_between in (([], [device]), ([itself], [])):
+            lists(made, of_root, of_between)
+            made.call(lambda: made.gate.reload(made.settings))
+            assert made.refused(device).reason == "certificate refused: certificate revoked"
+        lists(made, [], [])
+        made.call(lambda: made.gate.reload(made.settings))
+        made.client(device).echoes()
+
+
 def test_a_client_without_certificate(running: House) -> None:
     assert running.refused(context=trusting(running.ca.certificate)).reason == "peer did not return a certificate"
 

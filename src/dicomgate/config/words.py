@@ -15,7 +15,7 @@ from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
 
 E = TypeVar("E", bound=Enum)
 
-_HOST = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:-]{0,252}")
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
 _UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}

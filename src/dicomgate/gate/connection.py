@@ -299,14 +299,14 @@ class Connection:
     def _encrypt(self, context: ssl.SSLContext, sock: socket.socket, address: SocketAddress, route: Route) -> None:
         """TLS towards an archive, within the same deadline as its TCP connect."""
         settings = self._gate.settings.archive_tls.get(route.archive.name)
-        name = settings.name if settings is not None else None
+        name = (settings and settings.name) or self._gate.upstreams.host_of(address, route.endpoints)
         pins = settings.spki if settings is not None else frozenset()
         self._gate.poller.watch(sock.fileno(), None, None)
         try:
             secured = context.wrap_socket(
                 sock,
                 do_handshake_on_connect=False,
-                server_hostname=name or self._gate.upstreams.host_of(address, route.endpoints),
+                server_hostname=name.removesuffix("."),  # certificates name hosts without it
             )
         except OSError as error:
             self._not_encrypted(sock, address, reason(error))

@@ -8,12 +8,13 @@ import socket
 import ssl
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from dicomgate.audit.record import Record
 from dicomgate.facts import Origin, Side
 from dicomgate.gate.certificates import facts_of
 from dicomgate.gate.handshake import Handshake
+from dicomgate.gate.host import Host
 from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, keep_alive, send_at_once
 from dicomgate.gate.tls import reason
 from dicomgate.gate.tls_link import TlsLink
@@ -39,9 +40,6 @@ from dicomgate.session.events import (
     Write,
 )
 from dicomgate.session.session import Session
-
-if TYPE_CHECKING:
-    from dicomgate.gate.gate import Gate
 
 _SHORT = 32 * 1024
 """Below this a read was no bulk, and its ACK is worth hurrying."""
@@ -69,7 +67,7 @@ class Connection:
         "session",
     )
 
-    def __init__(self, gate: "Gate", sock: socket.socket, origin: Origin, association: str, now: float) -> None:
+    def __init__(self, gate: Host, sock: socket.socket, origin: Origin, association: str, now: float) -> None:
         self._gate = gate
         self.origin = origin
         self._links: dict[Side, Link] = {Side.REQUESTOR: self._link(Side.REQUESTOR, sock)}

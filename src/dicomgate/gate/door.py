@@ -8,19 +8,16 @@ import errno
 import socket
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 
 from dicomgate.facts import Address, Origin
 from dicomgate.gate.handshake import TlsArrival
+from dicomgate.gate.host import Arrival, Host
 from dicomgate.gate.link import keep_alive, send_at_once
 from dicomgate.gate.peek import peek, wake_beyond
 from dicomgate.gate.settings import ListenerSettings
 from dicomgate.policy.model import Endpoint
 from dicomgate.wire.pdu import Malformed
 from dicomgate.wire.proxy_protocol import LONGEST_V2, Incomplete, ProxyHeader, parse
-
-if TYPE_CHECKING:
-    from dicomgate.gate.gate import Gate
 
 _AT_ONCE = 64
 """Connections accepted before running ones get their turn again."""
@@ -32,13 +29,13 @@ _BREATHER = 0.5
 class Door:
     """A listening socket. `settings` may be replaced on reload as long as `bind` stays."""
 
-    def __init__(self, gate: "Gate", settings: ListenerSettings) -> None:
+    def __init__(self, gate: Host, settings: ListenerSettings) -> None:
         """Bind and listen; OSError when the address cannot be had."""
         self._gate = gate
         self.settings = settings
         self._sock = _listen(settings.bind)
         self.address = _shown(self._sock)
-        self._arriving: dict[_Greeter | TlsArrival, None] = {}
+        self._arriving: dict[Arrival, None] = {}
 
     @property
     def header_rule(self) -> str:
@@ -111,7 +108,7 @@ class Door:
     def refuse(self, origin: Origin, rule: str, reason: str) -> None:
         self._gate.refuse_connection(origin, rule, reason)
 
-    def arrived(self, arrival: "_Greeter | TlsArrival") -> None:
+    def arrived(self, arrival: Arrival) -> None:
         """It was handed on, or is gone."""
         self._arriving.pop(arrival, None)
 
@@ -121,7 +118,7 @@ class _Greeter:
 
     __slots__ = ("_door", "_gate", "_known", "_reading", "_sock", "deadline", "origin")
 
-    def __init__(self, door: Door, gate: "Gate", sock: socket.socket, origin: Origin) -> None:
+    def __init__(self, door: Door, gate: Host, sock: socket.socket, origin: Origin) -> None:
         self._door = door
         self._gate = gate
         self._sock = sock

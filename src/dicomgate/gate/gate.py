@@ -22,7 +22,7 @@ from dicomgate.gate.connection import Connection
 from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
-from dicomgate.gate.handshake import TlsArrival
+from dicomgate.gate.host import Guest
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
@@ -53,13 +53,13 @@ class Gate:
         self.poller = Poller(loop)
         self.upstreams = Upstreams(loop)
         self.credentials = Credentials(settings, self.now())
-        self.half_open: HalfOpen[Connection | TlsArrival] = HalfOpen(self._is_known)
+        self.half_open: HalfOpen[Guest] = HalfOpen(self._is_known)
         self.associations = Associations(settings.connections)
         self._sink = sink
         self._journal = journal
         self._damper = Damper()
         self._doors: dict[str, Door] = {}
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Guest, Connection] = {}
         self._wall_offset = time.time() - self.now()
         self._numbers = count(1)
         self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
@@ -121,7 +121,7 @@ class Gate:
         self._known.cache_clear()
         for door in opened.values():
             door.open()
-        for connection in tuple(self._connections):
+        for connection in tuple(self._connections.values()):
             connection.reloaded()
         self._note(Event.CONFIGURATION_LOADED)
         return [(name, door.address) for name, door in opened.items()]
@@ -138,14 +138,14 @@ class Gate:
         for door in self._doors.values():
             door.close()
         self._doors.clear()
-        for connection in tuple(self._connections):
+        for connection in tuple(self._connections.values()):
             if connection.session.half_open:
                 connection.handle(Ordered("the gate is stopping"))
         self.loop.call_later(self.settings.connections.drain, self._end_all)
         self._check_drained()
 
     def _end_all(self) -> None:
-        for connection in tuple(self._connections):
+        for connection in tuple(self._connections.values()):
             connection.handle(Ordered("the gate is stopping"))
         self.loop.call_later(self.settings.session.close + 2 * _SWEEP, self._check_drained, True)
 
@@ -173,11 +173,11 @@ class Gate:
     def admit(self, sock: socket.socket, origin: Origin) -> None:
         """Start a session on an accepted socket, at the cost of an older silent connection if need be."""
         connection = Connection(self, sock, origin, f"{self._run}-{next(self._numbers):x}", self.now())
-        self._connections[connection] = None
+        self._connections[connection] = connection
         self.make_room(origin, connection)
         connection.begin()
 
-    def make_room(self, origin: Origin, guest: Connection | TlsArrival) -> None:
+    def make_room(self, origin: Origin, guest: Guest) -> None:
         """Count a half-open connection in, at the cost of an older one if need be."""
         leaving = self.half_open.enter(origin.address, guest, self.settings.connections)
         if leaving is not None:
@@ -208,10 +208,10 @@ class Gate:
             for record in records:
                 self._journal.record(record)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, guest: Guest) -> None:
         """The connection is closed on both sides."""
-        self.half_open.leave(connection.origin.address, connection)
-        self._connections.pop(connection, None)
+        self.half_open.leave(guest.origin.address, guest)
+        self._connections.pop(guest, None)
         if self._drained is not None:
             self._check_drained()
 
@@ -254,7 +254,7 @@ class Gate:
         self.loop.call_later(_SWEEP, self._sweep)  # first: whatever happens below, the clock goes on
         now = self.now()
         self._wall_offset = time.time() - now
-        for connection in tuple(self._connections):
+        for connection in tuple(self._connections.values()):
             try:
                 connection.sweep(now)
             except Exception as bug:

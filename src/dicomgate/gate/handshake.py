@@ -8,19 +8,16 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from dicomgate.facts import Origin, TlsFacts
 from dicomgate.gate.certificates import facts_of
+from dicomgate.gate.host import Entrance, Host
 from dicomgate.gate.peek import peek, wake_beyond
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.tls import ALPN, reason
 from dicomgate.wire.client_hello import LONGEST, ClientHello, MoreNeeded, PlaintextDicom, parse_client_hello
 from dicomgate.wire.pdu import Malformed
-
-if TYPE_CHECKING:
-    from dicomgate.gate.door import Door
-    from dicomgate.gate.gate import Gate
 
 _NO_APPLICATION_PROTOCOL = bytes([0x15, 3, 1, 0, 2, 2, 120])
 """A fatal alert (RFC 7301 3.2). Python's server would go on without a protocol instead."""
@@ -59,7 +56,7 @@ class TlsArrival:
 
     __slots__ = ("_door", "_gate", "_known", "_sock", "deadline", "origin")
 
-    def __init__(self, door: "Door", gate: "Gate", sock: socket.socket, origin: Origin) -> None:
+    def __init__(self, door: Entrance, gate: Host, sock: socket.socket, origin: Origin) -> None:
         self._door = door
         self._gate = gate
         self._sock = sock

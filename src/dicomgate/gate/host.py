@@ -1,0 +1,102 @@
+"""What doors and connections may ask of the gate they belong to; `Gate` is the only host outside the tests."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+from dicomgate.audit.record import Record
+from dicomgate.audit.sink import Recorded
+from dicomgate.facts import Origin
+from dicomgate.gate.buffers import Buffers
+from dicomgate.gate.census import Associations, HalfOpen
+from dicomgate.gate.credentials import Credentials
+from dicomgate.gate.poller import Poller
+from dicomgate.gate.settings import GateSettings, ListenerSettings
+from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.policy.policy import Policy
+from dicomgate.session.session import Session
+
+
+class Guest(Protocol):
+    """A connection that holds a place before it has asked for an association."""
+
+    origin: Origin
+
+    def give_way(self) -> None:
+        """Leave: the place is needed."""
+
+
+class Host(Protocol):
+    """The gate, seen from inside. `settings` and `policy` are replaced as a whole on reload: do not keep them."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: GateSettings
+    policy: Policy
+    poller: Poller
+    buffers: Buffers
+    upstreams: Upstreams
+    credentials: Credentials
+    associations: Associations
+    half_open: HalfOpen[Guest]
+
+    def now(self) -> float:
+        """Seconds of a steady clock."""
+
+    def wall(self, now: float) -> float:
+        """Seconds since 1970 for a moment of the steady clock."""
+
+    def new_refusal_id(self) -> str:
+        """An ID that no other refusal has."""
+
+    def admit(self, sock: socket.socket, origin: Origin) -> None:
+        """Start a session on a connection that may go on."""
+
+    def make_room(self, origin: Origin, guest: Guest) -> None:
+        """Count a half-open connection in."""
+
+    def forget(self, guest: Guest) -> None:
+        """It is closed on both sides."""
+
+    def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
+        """Record that a connection was closed before a session began."""
+
+    def write(self, records: Sequence[Record], done: Recorded | None = None) -> None:
+        """Keep records."""
+
+    def report_bug(self, session: Session, bug: Exception) -> None:
+        """Log where a bug was met."""
+
+    def report_unreachable(self, address: SocketAddress, why: str) -> None:
+        """Log that a connect failed."""
+
+    def report_out_of_places(self, error: OSError) -> None:
+        """Log that there is no descriptor left."""
+
+
+class Arrival(Protocol):
+    """A connection whose bytes are not DICOM yet: a PROXY header or a TLS handshake is still to come."""
+
+    deadline: float
+
+    def late(self) -> None:
+        """Its deadline has passed."""
+
+    def drop(self) -> None:
+        """Close without a word."""
+
+
+class Entrance(Protocol):
+    """The door, seen by those who are still coming in."""
+
+    settings: ListenerSettings
+
+    @property
+    def tls_rule(self) -> str:
+        """The key that asks for TLS, for records."""
+
+    def refuse(self, origin: Origin, rule: str, reason: str) -> None:
+        """Record a refusal."""
+
+    def arrived(self, arrival: "Arrival") -> None:
+        """It was handed on, or is gone."""

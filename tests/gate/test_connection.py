@@ -7,12 +7,15 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from dicomgate.audit.record import Event, Outcome
+from dicomgate.gate.link import Link
 from dicomgate.gate.settings import GateSettings
+from dicomgate.gate.upstream import Upstreams
 from dicomgate.policy.model import Endpoint, Networks
 from dicomgate.policy.policy import Policy
 from dicomgate.session.limits import SessionLimits
@@ -513,6 +516,35 @@ def test_a_bug_ends_its_association_with_an_abort_and_no_other(
     said = until(lambda: [line for line in hospital.journal() if line["event"] == "bug"])
     assert said[0]["kind"] == "KeyError"
     assert "DOE" not in hospital.log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(Link, "send"), (Link, "receive"), (Upstreams, "candidates"), (Upstreams, "answered")],
+)
+def test_a_bug_of_the_driver_ends_its_association_and_no_other(
+    hospital: House, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    other = hospital.association()
+    client = hospital.client()
+    right = getattr(owner, method)
+    met = threading.Event()
+
+    def buggy(*_: object) -> object:
+        met.set()
+        raise KeyError("DOE^JOHN")
+
+    monkeypatch.setattr(owner, method, buggy)
+    client.send(asking())
+    assert met.wait(10.0)
+    monkeypatch.setattr(owner, method, right)
+    with suppress(ConnectionResetError):  # reset or closed in order: what matters is that it does not hang
+        while client.sock.recv(4096):
+            pass
+    echo_works(*other)
+    until(lambda: any(line["event"] == "bug" and line["kind"] == "KeyError" for line in hospital.journal()))
+    assert "DOE" not in hospital.log.getvalue()
+    until(lambda: hospital.call(lambda: hospital.gate.associations.total) == 1)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ In: readiness of the sockets, commits, the sweep of the clock. Out: bytes, recor
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -59,6 +59,7 @@ class Connection:
         "_connecting",
         "_counted",
         "_gate",
+        "_gone",
         "_half_open",
         "_kept_alive",
         "_links",
@@ -79,6 +80,7 @@ class Connection:
         self._route: Route | None = None
         self._counted: AssociationPermit | None = None
         self._half_open = True
+        self._gone = False
         self.session = Session(
             association,
             origin,
@@ -103,8 +105,15 @@ class Connection:
     # -- events up -----------------------------------------------------------------------------------------
 
     def handle(self, event: Event) -> None:
-        """Ask the session and do what it says. A bug in it ends this association and no other."""
-        now = self._gate.now()
+        """Ask the session and do what it says. A bug, there or here, ends this association and no other."""
+        if self._gone:
+            return
+        try:
+            self._handle(event, self._gate.now())
+        except Exception as bug:
+            self._collapse(bug)
+
+    def _handle(self, event: Event, now: float) -> None:
         try:
             commands = self.session.handle(event, now)
         except Exception as bug:
@@ -125,9 +134,27 @@ class Connection:
             self._gate.report_bug(self.session, bug)
             return [Close(Side.REQUESTOR, reset=True), Close(Side.ACCEPTOR, reset=True), Finish()]
 
+    def _collapse(self, bug: Exception) -> None:
+        """A bug while orders were carried out: nobody knows what has gone out, so both sides are reset."""
+        self._gate.report_bug(self.session, bug)
+        if self._gone:
+            return
+        self._gone = True
+        for command in self._after_bug(self._gate.now()):
+            if isinstance(command, Write):
+                self._gate.write(command.records)
+        self._finish(reset=True)
+
+    def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
+        """What is called from outside goes through here: a bug in it must not leave the association hanging."""
+        try:
+            step(*arguments)
+        except Exception as bug:
+            self._collapse(bug)
+
     def _link(self, side: Side, sock: socket.socket) -> Link:
         gate = self._gate
-        callbacks = partial(self._readable, side), partial(self._writable, side)
+        callbacks = partial(self._guarded, self._readable, side), partial(self._guarded, self._writable, side)
         if isinstance(sock, ssl.SSLSocket):
             return TlsLink(sock, gate.poller, gate.buffers, *callbacks)
         return Link(sock, gate.poller, gate.buffers, *callbacks)
@@ -182,7 +209,7 @@ class Connection:
                     self._gate.write(records, partial(self._recorded, records) if durable else None)
                 case Connect(permit):
                     self._route = permit.route
-                    self._gate.upstreams.candidates(permit.route.endpoints, now, self._connect)
+                    self._gate.upstreams.candidates(permit.route.endpoints, now, partial(self._guarded, self._connect))
                 case Close(side, reset):
                     self._close(side, reset)
                 case Finish():
@@ -220,9 +247,10 @@ class Connection:
         link.close(reset)
         self._regulate()
 
-    def _finish(self) -> None:
+    def _finish(self, reset: bool = False) -> None:
+        self._gone = True
         for side in (Side.REQUESTOR, Side.ACCEPTOR):
-            self._close(side, reset=False)
+            self._close(side, reset)
         if self._counted is not None:
             self._gate.associations.leave(self._counted)
             self._counted = None
@@ -250,7 +278,7 @@ class Connection:
         self._try_next("")
 
     def _try_next(self, failure: str) -> None:
-        if not self.session.connecting:
+        if self._gone or not self.session.connecting:
             return  # it was given up while a name was looked up
         while self._candidates:
             address = self._candidates.pop(0)
@@ -266,7 +294,7 @@ class Connection:
             try:
                 sock.connect(address[1])
             except BlockingIOError:
-                self._gate.poller.watch(sock.fileno(), None, self._connect_done)
+                self._gate.poller.watch(sock.fileno(), None, partial(self._guarded, self._connect_done))
                 return
             except OSError as error:
                 failure = error.strerror or "connect failed"
@@ -326,9 +354,9 @@ class Connection:
         self._try_next(why)
 
     def _reached(self, sock: socket.socket, address: SocketAddress) -> None:
+        self._links[Side.ACCEPTOR] = self._link(Side.ACCEPTOR, sock)
         self._connecting = None
         self._gate.upstreams.answered(address)
-        self._links[Side.ACCEPTOR] = self._link(Side.ACCEPTOR, sock)
         self.handle(Connected())
         self._regulate()
 

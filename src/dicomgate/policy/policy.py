@@ -69,7 +69,7 @@ class Policy:
             found = self._route_to_peer(facts, steps)
         would_refuse = None
         if isinstance(found, Deny):
-            fallback = self._monitored(archive, facts)
+            fallback = self._monitored(archive, facts, found)
             if fallback is None:
                 return found
             would_refuse, found = found, fallback
@@ -140,11 +140,14 @@ class Policy:
         steps.append(Step("archive", why, False))
         return self._deny(f"peer[{listening[0].name}].archive", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
 
-    def _monitored(self, archive: Archive | None, facts: AssociationFacts) -> tuple[Route, str] | None:
+    def _monitored(self, archive: Archive | None, facts: AssociationFacts, denied: Deny) -> tuple[Route, str] | None:
         """mode = "monitor": what no peer rule allows is taken to the archive it called, and said to be.
 
-        A malformed calling AE title is no matter of peer rules, and is not sent on.
+        A malformed calling AE title is no matter of peer rules, and is not sent on; nor is who calls itself a
+        device that proves itself, without the proof: that is transport, which monitor mode does not touch.
         """
+        if denied.rule.endswith(_PROOF):
+            return None
         if self.rules.mode is not Mode.MONITOR or archive is None or not facts.calling_ae_title:
             return None
         return Route(Direction.TO_ARCHIVE, archive, _ANYBODY, archive.endpoints), 'gate.mode = "monitor"'
@@ -326,6 +329,7 @@ class Policy:
 _ANYBODY = Peer("(unmatched)", (AeTitlePattern("*"),), Networks(any=True), may=frozenset(Verb))
 """Whom monitor mode lets pass although no peer rule names them."""
 
+_PROOF = "].certificates"
 _NO_PEER_RULE = frozenset({"malformed", "direction"})
 """Operations that monitor mode refuses as well: no peer rule could ever allow them."""
 

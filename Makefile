@@ -19,8 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## an embedded archive, a gate and real clients
 	$(BIN)/dicomgate demo
 
-lab:  ## Debian packages of the real peers (as root; elsewhere their tests are skipped with a reason)
+lab: setup  ## the real peers, and the extras that need a compiler (as root on Debian; else skipped with a reason)
 	sh tests/lab/install.sh
+	$(BIN)/python tests/lab/extras.py constraints.txt
 
 test: setup lab lint types  ## everything that must hold
 	$(BIN)/python -m pytest -n 2

@@ -5,6 +5,7 @@ settings.md beside this file, and a test holds the two together.
 """
 
 import inspect
+import re
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -16,6 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dicomgate.config import schema, units, words
+from dicomgate.config.document import table_in
+from dicomgate.config.kinds import KINDS
 from dicomgate.config.unsupported import UNSUPPORTED
 from dicomgate.policy.model import Assurance, Verb
 
@@ -38,12 +41,6 @@ WORDS = {
 
 UNITS = {"_seconds": "time", "_size": "size", "_count": "whole number", "_state": "URL", "_shared": "URL"}
 """The same for validators of the schema's own; the key is where their qualified name begins."""
-
-INNER = {
-    "listener": ("tls", schema.ListenerTls),
-    "archive": ("tls", schema.ArchiveTls),
-    "sink": ("tls", schema.ClientTls),
-}
 
 REMARKS = {"metrics": "Not served by this version: the table is read, and `check` warns."}
 
@@ -72,24 +69,37 @@ def text() -> str:
         parts.append(_section(f"[{name}]", name, table))
     for name, table in schema.ARRAYS.items():
         parts.append(_section(f"[[{name}]]", name, table))
-        if name in INNER:
-            key, inner = INNER[name]
-            parts.append(_section(f"{key} of [[{name}]]", f"{name}.{key}", inner))
+        parts += _inner(table, f"[[{name}]]", name)
+        for kind, of_kind in KINDS.get(name, {}).items():
+            own = [key for key in of_kind.model_fields if key not in table.model_fields]
+            heading = f'kind = "{kind}" of [[{name}]]'
+            parts.append(_section(heading, f"{name}.{kind}", of_kind, own))
+            parts += _inner(of_kind, heading, f"{name}.{kind}")
     return "\n".join(parts)
 
 
-def _section(heading: str, table_name: str, table: type[schema.Table]) -> str:
-    opening = (table.__doc__ or "").partition(": ")[2].strip() or (table.__doc__ or "")
+def _inner(table: type[BaseModel], heading: str, name: str) -> list[str]:
+    """Sections of the tables that this one's keys hold."""
+    within = {key: inner for key, found in table.model_fields.items() if (inner := table_in(found)) is not None}
+    return [_section(f"{key} of {heading}", f"{name}.{key}", inner) for key, inner in within.items()]
+
+
+def _section(heading: str, table_name: str, table: type[BaseModel], keys: Iterable[str] | None = None) -> str:
+    opening = (table.__doc__ or "").partition("`: ")[2].strip() or (table.__doc__ or "")
     lines = [f"## {heading}", ""]
-    if "of [[" not in heading:
+    if not re.match(r"\w+ of ", heading):
         lines += [_sentence(opening), ""]
     remarks = [f"**{_capital(row.what)}: not in this version, refused with an error.**"
                for row in UNSUPPORTED if row.table == table_name and row.field is None]  # fmt: skip
     remarks += [REMARKS[table_name]] if table_name in REMARKS else []
     for remark in remarks:
         lines += [remark, ""]
+    shown = list(table.model_fields if keys is None else keys)
+    if not shown:
+        return "\n".join([*lines, "No further keys.", ""])
     lines += ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    for key, found in table.model_fields.items():
+    for key in shown:
+        found = table.model_fields[key]
         meaning = _cell(found.description or "") + _availability(table_name, key)
         lines.append(f"| `{key}` | {_type(found)} | {_default(found)} | {meaning} |")
     return "\n".join([*lines, ""])

@@ -374,7 +374,7 @@ def test_a_bug_is_4_and_says_where(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def buggy(path: Path) -> object:
         raise ZeroDivisionError("bug")
 
-    monkeypatch.setattr(cli, "load", buggy)
+    monkeypatch.setattr("dicomgate.cli.rules.load", buggy)
     done = run("check", "-c", "sound.toml")
     assert done.code == 4
     assert done.out == ""

@@ -277,7 +277,7 @@ def test_the_sample_lacks_only_what_this_version_cannot_do(tmp_path: Path) -> No
     path = tmp_path / "gate.toml"
     path.write_text(SAMPLE, "utf-8")
     errors = [problem for problem in refused(path) if problem.severity is Severity.ERROR]
-    assert [problem.key for problem in errors] == ["verifier[staff]", "sink[repository]"]
+    assert [problem.key for problem in errors] == ["verifier[staff].kind", "sink[repository].kind"]
     assert all(problem.text.endswith("is not available in this version") for problem in errors)
 
 

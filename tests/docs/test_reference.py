@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from dicomgate import cli
+from dicomgate.cli import speech
 from dicomgate.audit.record import FIELDS, Event, Outcome
 from dicomgate.config import schema
 from dicomgate.gate.settings import ConnectionLimits
@@ -73,7 +74,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_exit_statuses_are_documented() -> None:
-    wanted = {0, cli.DENIED, cli.WRONG, cli.INCOMPLETE, cli.BUG}
+    wanted = {0, speech.DENIED, speech.WRONG, speech.INCOMPLETE, speech.BUG}
     assert set(map(int, re.findall(r"^\| (\d) \|", COMMANDS, re.MULTILINE))) == wanted
 
 

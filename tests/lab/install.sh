@@ -1,8 +1,16 @@
 #!/bin/sh
-# The real peers of the tests as Debian packages: DCMTK, Orthanc, and the relays the benchmark compares with.
+# The real peers of the tests as Debian packages, and the relays the benchmark compares with.
 # Without root nothing is installed; the tests then say which of them they had to leave out, and why.
 set -eu
-packages="dcmtk orthanc haproxy nginx libnginx-mod-stream"
+packages="dcmtk orthanc haproxy nginx libnginx-mod-stream stunnel4"
+# Directories, realms and repositories, and what the adapters for them compile against
+packages="$packages slapd ldap-utils krb5-kdc krb5-admin-server krb5-user xmlsec1 rsyslog rsyslog-openssl prometheus"
+packages="$packages gcc libldap-dev libsasl2-dev libkrb5-dev"
+# Networks of our own, tunnels and firewalls
+packages="$packages iproute2 procps nftables tcpdump wireguard-go wireguard-tools strongswan-charon strongswan-swanctl"
+packages="$packages libcharon-extra-plugins libstrongswan-standard-plugins"
+# A browser that looks at reports
+packages="$packages chromium fonts-dejavu-core"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

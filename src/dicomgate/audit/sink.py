@@ -1,4 +1,4 @@
-"""The contract between whoever makes records and whoever keeps them. The gate is handed a sink by cli.py."""
+"""The contract between whoever makes records and whoever keeps them. The gate is handed a sink by cli/."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

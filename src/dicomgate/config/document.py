@@ -6,13 +6,14 @@ names what is missing, and no check may conclude anything from the default that 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dicomgate.config import schema
+from dicomgate.config.kinds import KINDS, SINKS, VERIFIERS
 from dicomgate.config.problem import Problem, Severity, WrongValueError, closest, is_secret, listed, shown, shown_key
 from dicomgate.config.words import is_name
 
@@ -107,8 +108,8 @@ class _Reader:
             archives=tuple(self._entries(arrays["archive"], schema.ArchiveTable)),
             peers=tuple(self._entries(arrays["peer"], schema.PeerTable)),
             roles=tuple(self._entries(arrays["role"], schema.RoleTable)),
-            verifiers=tuple(self._entries(arrays["verifier"], schema.VerifierTable)),
-            sinks=tuple(self._entries(arrays["sink"], schema.SinkTable)),
+            verifiers=tuple(self._entries(arrays["verifier"], schema.VerifierTable, VERIFIERS)),
+            sinks=tuple(self._entries(arrays["sink"], schema.SinkTable, SINKS)),
             names={
                 name: tuple(str(raw["name"]) for _, raw in tables if is_name(raw.get("name")))
                 for name, tables in arrays.items()
@@ -141,9 +142,16 @@ class _Reader:
             tables.append((f"{name}[{table['name']}]" if is_name(table.get("name")) else key, table))
         return tables
 
-    def _entries(self, tables: list[tuple[str, dict[str, object]]], model: type[T_co]) -> Iterator[Entry[T_co]]:
+    def _entries(
+        self,
+        tables: list[tuple[str, dict[str, object]]],
+        model: type[T_co],
+        kinds: Mapping[str, type[T_co]] | None = None,
+    ) -> Iterator[Entry[T_co]]:
         for key, raw in tables:
-            if (entry := self._entry(key, raw, model)) is not None:
+            kind = raw.get("kind")
+            chosen = kinds.get(kind, model) if kinds and isinstance(kind, str) else model
+            if (entry := self._entry(key, raw, chosen)) is not None:
                 yield entry
 
     def _entry(self, key: str, raw: dict[str, object], model: type[T_co]) -> Entry[T_co] | None:
@@ -203,18 +211,19 @@ def _field(model: type[BaseModel], path: list[str]) -> tuple[type[BaseModel], Fi
     found: FieldInfo | None = None
     for step in path:
         if found is not None:
-            model = _TABLES_IN_TABLES[model, path[0]]
+            model = table_in(found) or model
         found = model.model_fields.get(step)
         if found is None:
             break
     return model, found
 
 
-_TABLES_IN_TABLES: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
-    (schema.ListenerTable, "tls"): schema.ListenerTls,
-    (schema.ArchiveTable, "tls"): schema.ArchiveTls,
-    (schema.SinkTable, "tls"): schema.ClientTls,
-}
+def table_in(found: FieldInfo) -> type[BaseModel] | None:
+    """The table that a key holds, if it holds one."""
+    for each in (found.annotation, *get_args(found.annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
 
 
 def _value(raw: Any, path: tuple[int | str, ...]) -> object:
@@ -237,5 +246,7 @@ def _unknown_hint(key: str, model: type[BaseModel] | None) -> str:
     if meant := closest(key, known):
         return f'did you mean "{meant}"?'
     homes = [f"[{name}]" for name, table in schema.TABLES.items() if key in table.model_fields]
-    homes += [f"[[{name}]]" for name, table in schema.ARRAYS.items() if key in table.model_fields]
+    for name, table in schema.ARRAYS.items():
+        if any(key in each.model_fields for each in (table, *KINDS.get(name, {}).values())):
+            homes.append(f"[[{name}]]")
     return f"this key belongs below {listed(homes)}" if homes else f"known here: {listed(known)}"

@@ -198,7 +198,7 @@ class ListenerTls(Table):
 
 
 class ClientTls(Table):
-    """`tls` of a `[[sink]]`."""
+    """`tls` towards a server that the gate calls."""
 
     ca: FilePath = Field(description="File with the authorities that vouch for the other side (PEM).")
     certificate: FilePath | None = Field(default=None, description="File with the gate's own certificate chain (PEM).")
@@ -328,28 +328,21 @@ class RoleTable(Table):
 
 
 class VerifierTable(Table):
-    """`[[verifier]]`: who can vouch for a user."""
+    """`[[verifier]]`: who can vouch for a user. Each kind has keys of its own."""
 
     name: Name = Field(description="Name of the verifier.")
     kind: Annotated[Kind, PlainValidator(words.one_of({kind.value: kind for kind in Kind}))] = Field(
         description="local, ldap, oidc, kerberos or saml."
     )
-    issuer: str | None = Field(default=None, description="URL of the OpenID Connect issuer.")
-    audience: str | None = Field(default=None, description="Audience that a token must name.")
-    ca: FilePath | None = Field(
-        default=None, description="File with the authorities that vouch for the verifier's server."
-    )
 
 
 class SinkTable(Table):
-    """`[[sink]]`: where records go beside the store."""
+    """`[[sink]]`: where records go beside the store. Each kind has keys of its own."""
 
     name: Name = Field(description="Name of the sink.")
     kind: Annotated[SinkKind, PlainValidator(words.one_of({kind.value: kind for kind in SinkKind}))] = Field(
         description="syslog, fhir, jsonl or alert."
     )
-    address: str | None = Field(default=None, description="Where it sends to.")
-    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key. Absent: plaintext.")
 
 
 _SESSION, _CONNECTION = SessionLimits(), ConnectionLimits()

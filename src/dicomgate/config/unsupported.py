@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
-from dicomgate.config.schema import UpstreamIdentity
+from dicomgate.config.schema import Kind, SinkKind, UpstreamIdentity
 
 
 def _always(value: object) -> bool:
@@ -43,9 +43,19 @@ UNSUPPORTED = (
         lambda value: value is not UpstreamIdentity.STRIP,
     ),
     Unsupported(
-        "verifier", None, "verifying users", 'remove the table; a peer with assurance = "user" is then refused'
+        "verifier",
+        "kind",
+        "this kind of verifier",
+        'remove the table; a peer with assurance = "user" is then refused',
+        lambda value: value in set(Kind),
     ),
-    Unsupported("sink", None, "sending records elsewhere", "remove the table; records are kept in gate.state"),
+    Unsupported(
+        "sink",
+        "kind",
+        "this kind of sink",
+        "remove the table; records are kept in gate.state",
+        lambda value: value in set(SinkKind),
+    ),
 )
 
 

@@ -72,7 +72,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """Everything cli.py hands to the gate. Swapped as a whole on reload."""
+    """Everything cli/ hands to the gate. Swapped as a whole on reload."""
 
     name: str
     listeners: tuple[ListenerSettings, ...]

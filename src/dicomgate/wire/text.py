@@ -35,3 +35,8 @@ def trim_ae_title(raw: bytes) -> str | None:
 
 def _is_ae_text(text: str) -> bool:
     return text.isascii() and text.isprintable() and "\\" not in text
+
+
+def is_plain_text(text: str) -> bool:
+    """True for characters that one can see, and spaces between them: nothing that moves a cursor or ends a line."""
+    return text.isprintable() and text == text.strip()

@@ -1,0 +1,1 @@
+"""Tunnels between two sites: rendered from the configuration, applied, watched, proven."""

@@ -1,0 +1,96 @@
+"""`dicomgate run`: the parts of a gate are put together here, and here only."""
+
+import asyncio
+import gc
+import resource
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicomgate.cli.speech import ConfigFile, fail, say, warn
+from dicomgate.config.load import Configuration, load
+from dicomgate.config.problem import ConfigurationError
+from dicomgate.gate.gate import Gate
+from dicomgate.gate.journal import Journal
+from dicomgate.gate.tls import TlsFilesError
+from dicomgate.store.database import open_store
+from dicomgate.store.recorder import Recorder
+
+
+def run(
+    config: ConfigFile,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every association and operation.")] = False,
+) -> None:
+    """Run the gate until SIGTERM (drains) or SIGINT; SIGHUP reloads the configuration."""
+    configuration = load(config)
+    warn(configuration)
+    engine = open_store(configuration.state, configuration.base)
+    _raise_open_files()
+    _calm_the_collector()
+    loop = asyncio.new_event_loop()
+    journal = Journal(verbose=verbose)
+    gate: Gate | None = None
+    recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
+    try:
+        gate = Gate(configuration.settings, recorder, journal, loop)
+        # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, gate.drain, loop.stop)
+        loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
+        opened = gate.start()
+    except OSError as error:
+        recorder.close(5)
+        journal.close()
+        fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
+    except TlsFilesError as error:  # changed since it was read and found good
+        recorder.close(5)
+        journal.close()
+        fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
+    _say_ready(opened)
+    try:
+        loop.run_forever()
+    finally:
+        lost = recorder.close(10)
+        if lost:
+            journal.say("critical", "records_lost", count=lost)
+        journal.close()
+        loop.close()
+
+
+def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) -> None:
+    """SIGHUP: a bad file keeps the old settings and says why."""
+    try:
+        fresh = load(config)
+        if fresh.state != running.state:
+            gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
+            return
+        _say_ready(gate.reload(fresh.settings))
+    except ConfigurationError as error:
+        for problem in error.problems:
+            journal.say("error", "configuration_problem", text=str(problem))
+        gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
+    except TlsFilesError as error:  # changed since it was read and found good
+        gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
+    except OSError as error:
+        gate.refuse_reload(f"cannot listen: {error.strerror or error}")
+
+
+def _say_ready(opened: Iterable[tuple[str, str]]) -> None:
+    for name, address in opened:
+        say([f"ready {name} {address}"])
+
+
+def _raise_open_files() -> None:
+    """Each association takes two file descriptors; the soft limit of 1024 would end at 500."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _calm_the_collector() -> None:
+    """What is loaded now stays; associations free themselves. Measured: a tenth of an association's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

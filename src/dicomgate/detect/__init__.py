@@ -1,0 +1,1 @@
+"""Records in, findings out: what an attack looks like. Pure, one file per detector."""

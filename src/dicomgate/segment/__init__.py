@@ -1,0 +1,1 @@
+"""Who may reach whom, as firewall rules: rendered from the configuration, applied, proven."""

@@ -1,0 +1,1 @@
+"""Where records go beside the store: repositories, feeds, files, people, numbers."""

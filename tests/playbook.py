@@ -21,7 +21,7 @@ from types import EllipsisType
 from typing import ClassVar
 
 from dicomgate.audit.record import Record
-from dicomgate.facts import Origin, Side
+from dicomgate.facts import Origin, Side, TlsFacts
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AssociationPermit, Deny
 from dicomgate.session.events import (
@@ -34,10 +34,11 @@ from dicomgate.session.events import (
     Relay,
     Say,
     TimeUp,
+    Verify,
     Write,
 )
 from dicomgate.session.limits import SessionLimits
-from dicomgate.session.session import NEVER, Session
+from dicomgate.session.session import NEVER, Session, UpstreamToken, no_token
 from dicomgate.wire.codec import encode
 from dicomgate.wire.codes import CommandField
 from dicomgate.wire.command import Command as CommandSet
@@ -80,15 +81,18 @@ class Playbook:
         listener: str = "inside",
         limits: SessionLimits = SessionLimits(),  # noqa: B008 - frozen
         admission: Callable[[AssociationPermit], Deny | None] = lambda permit: None,
+        tls: TlsFacts | None = None,
+        upstream_token: UpstreamToken = no_token,
     ) -> None:
         ids = count(1)
         self.now = STARTED
         self.session = Session(
             "A1",
-            Origin(listener, ip_address(address), 50000),
+            Origin(listener, ip_address(address), 50000, tls=tls),
             policy,
             limits,
             admission=admission,
+            upstream_token=upstream_token,
             new_refusal_id=lambda: f"R{next(ids)}",
             wall=lambda now: now,
             now=self.now,
@@ -140,6 +144,8 @@ class Playbook:
                 return [f"relay to {side}: {line}" for line in self._send(side, bytes(data))]
             case Say(side, data):
                 return [f"say to {side}: {line}" for line in self._send(side, data)]
+            case Verify(claims, verifiers):
+                return [f"ask {', '.join(verifiers)} about {claims.identity_type.name}"]
             case Connect(permit):
                 return [f"connect to {permit.route.name}"]
             case Close(side, reset):

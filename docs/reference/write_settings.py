@@ -26,6 +26,8 @@ WORDS = {
     words.name: "name",
     words.ae_title: "AE title",
     words.ae_title_pattern: "AE title with wildcards",
+    words.calling_ae_map: '`"user:NAME"` or `"role:NAME"` = AE title',
+    words.hours: "days and time of day",
     words.calling_ae: '`"keep"` or AE title',
     words.certificate: "`dns:…`, `uri:…`, `sha256:…` or `spki:…`",
     words.fingerprint: "SHA-256 in hexadecimal",

@@ -10,11 +10,12 @@ from ipaddress import IPv6Address
 from dicomgate.association.negotiation import pad_ae_title
 from dicomgate.audit.record import Record, iso_time
 from dicomgate.facts import Address, AssociationFacts, CertificateFacts, OperationFacts, Origin, Side, TlsFacts
+from dicomgate.identity.principal import Principal
 from dicomgate.policy.model import Rules, Verb
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verbs import service_of
-from dicomgate.policy.verdict import AllowAssociation, AllowOperation, Deny, Step
-from dicomgate.wire.codes import CommandField, Rejection
+from dicomgate.policy.verdict import AllowAssociation, AllowOperation, AskIdentity, Deny, Step
+from dicomgate.wire.codes import CommandField, IdentityType, Rejection
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest, ProposedContext, RoleSelection, UserInformation
 from dicomgate.wire.text import is_valid_ae_title
@@ -54,6 +55,7 @@ class Question:
     From `sop_class` on: what the question is tried with, when it is not the verb's usual example. `roles_proposed`
     are the SCU and SCP bit of a role selection; `by_called` asks on behalf of the called side, and `during_get`
     says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one.
+    `user` has been verified, and has the `roles`. `at` is the time, seconds since 1970.
     """
 
     listener: str
@@ -71,6 +73,7 @@ class Question:
     by_called: bool = False
     during_get: bool = False
     certificate: CertificateFacts | None = None
+    at: float = 0.0
 
 
 class Stage(StrEnum):
@@ -132,7 +135,7 @@ def ask(policy: Policy, question: Question) -> Answer:
             ),
         ),
     )
-    association = policy.decide_association(facts, steps)
+    association = _decide(policy, facts, question, steps)
     if isinstance(association, Deny):
         return Answer(Stage.ASSOCIATION, association, steps=tuple(steps))
     on_requested = field in _ON_REQUESTED_CLASS
@@ -146,7 +149,9 @@ def ask(policy: Policy, question: Question) -> Answer:
     )
     sender = Side.ACCEPTOR if question.by_called else Side.REQUESTOR
     operation = policy.decide_operation(
-        association.permit, OperationFacts(sender, calling, abstract_syntax, command, question.during_get)
+        association.permit,
+        OperationFacts(sender, calling, abstract_syntax, command, question.during_get),
+        at=question.at,
     )
     if isinstance(operation, Deny):
         steps.append(Step("operation", operation.reason, False))
@@ -156,6 +161,26 @@ def ask(policy: Policy, question: Question) -> Answer:
     return Answer(Stage.OPERATION, None, association, operation, tuple(steps))
 
 
+def _decide(policy: Policy, facts: AssociationFacts, question: Question, steps: list[Step]) -> AllowAssociation | Deny:
+    """The association, with the user as each verifier in turn would name it; the first that is trusted here counts."""
+    if question.user is None and not question.roles:
+        verdict = policy.decide_association(facts, at=question.at, steps=steps)
+    else:
+        denied: AllowAssociation | AskIdentity | Deny | None = None
+        told: list[Step] = []
+        for verifier in policy.rules.verifiers or ("none",):
+            told = []
+            user = Principal(question.user or "somebody", verifier, IdentityType.JWT, roles=frozenset(question.roles))
+            denied = policy.decide_association(facts, user, at=question.at, steps=told)
+            if not (isinstance(denied, Deny) and denied.rule.endswith("].verifiers")):
+                break
+        verdict = denied if denied is not None else policy.decide_association(facts, at=question.at)
+        steps.extend(told)
+    if isinstance(verdict, AskIdentity):
+        raise RuntimeError("a question offers no user identity item that could be asked about")
+    return verdict
+
+
 def explain_question(rules: Rules, question: Question) -> tuple[bool, list[str]]:
     """Would it be allowed? With each step, the deciding rule and what the other side would see."""
     answer = ask(Policy(rules), question)
@@ -163,8 +188,6 @@ def explain_question(rules: Rules, question: Question) -> tuple[bool, list[str]]
         f"{question.calling_ae_title} from {question.source} on listener {question.listener} "
         f"calls {question.called_ae_title} to {question.verb}"
     ]
-    if question.user is not None or question.roles:
-        lines.append("  note: no verifier is available in this version, so the user and roles change nothing")
     lines.extend(map(_step, answer.steps))
     if answer.denied is not None:
         denied = answer.denied
@@ -183,7 +206,10 @@ def explain_question(rules: Rules, question: Question) -> tuple[bool, list[str]]
     )
     lines.append("verdict: allow")
     if answer.association is not None:
-        lines += [f"rule: {answer.association.rule}", f"taken to: {answer.association.permit.route.name}"]
+        permit = answer.association.permit
+        if permit.principal is None and (question.user is not None or question.roles):
+            lines.append(f"note: peer {permit.route.peer.name} asks for no user, so user and roles change nothing")
+        lines += [f"rule: {answer.association.rule}", f"taken to: {permit.route.name}"]
     return True, lines
 
 

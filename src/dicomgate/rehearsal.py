@@ -13,14 +13,16 @@ ANSWER    what the other side sees: closed (no DICOM at all), an A-ASSOCIATE-RJ 
 WHAT      a verb (echo, store, find, ...), or a DIMSE service on a class (N-ACTION ... class ModalityPerformed...)
 WHO, to   AE titles; in quotes when they hold a space or a #
 WITH      any of: class UID-OR-KEYWORD, syntax UID-OR-KEYWORD[,...], role scu|scp|both, destination TITLE,
-          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), rule KEY (the rule that must decide),
-          by-called (the called side asks), during-get (a C-GET is under way)
+          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), user NAME (who has been verified),
+          roles ROLE[,...] (which that user has), at 2026-11-22T08:30 (local time; otherwise a Monday noon),
+          rule KEY (the rule that must decide), by-called (the called side asks), during-get (a C-GET is under way)
 """
 
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 
 from dicomgate.config import words
@@ -36,9 +38,10 @@ AS_EXPECTED, OTHERWISE, UNREADABLE = 0, 1, 2
 _VERDICTS = ("allow", "deny", "watch")
 _ANSWER = re.compile(r"closed|[0-9]/[0-9]/[0-9]|[0-9A-F]{4}")
 _ROLES = {"scu": (True, False), "scp": (False, True), "both": (True, True)}
+_A_MONDAY_NOON = "2026-11-23T12:00"
 _FLAGS = ("by-called", "during-get")
 _NEEDED = ("from", "on", "to")
-_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "rule")
+_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "user", "roles", "at", "rule")
 _REQUESTS = {field.name.removesuffix("_RQ").replace("_", "-"): field for field in CommandField if not field.is_response}
 
 
@@ -123,6 +126,9 @@ def _case(rules: Rules, number: int, text: str, tokens: list[str]) -> Case:
         by_called="by-called" in given,
         during_get="during-get" in given,
         certificate=_certificate(words.certificate(given["certificate"])) if "certificate" in given else None,
+        user=given.get("user"),
+        roles=tuple(_known_role(rules, role) for role in given["roles"].split(",")) if "roles" in given else (),
+        at=_moment(given.get("at", _A_MONDAY_NOON)),
     )
     return Case(number, text, question, verdict, answer, given.get("rule"))
 
@@ -143,6 +149,17 @@ def _given(tokens: list[str]) -> dict[str, str]:
     if missing := [word for word in _NEEDED if word not in given]:
         raise ValueError(f"expected {listed(_NEEDED)} after WHO, came no {listed(missing)}")
     return given
+
+
+def _known_role(rules: Rules, role: str) -> str:
+    return _one_of("a role of the configuration", [known.name for known in rules.roles], role)
+
+
+def _moment(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise ValueError(f"expected a time such as {_A_MONDAY_NOON}, came {shown(text)}") from None
 
 
 def _certificate(pattern: CertificatePattern) -> CertificateFacts:

@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from dicomgate import cli
-from dicomgate.cli import speech
 from dicomgate.audit.record import FIELDS, Event, Outcome
+from dicomgate.cli import speech
 from dicomgate.config import schema
 from dicomgate.gate.settings import ConnectionLimits
 from dicomgate.policy.model import Verb

@@ -502,7 +502,7 @@ def test_a_bug_ends_its_association_with_an_abort_and_no_other(
     client, archive = hospital.association()
     decide = Policy.decide_operation
 
-    def buggy(self: Policy, permit: object, facts: object) -> object:
+    def buggy(self: Policy, permit: object, facts: object, *, at: float) -> object:
         raise KeyError("DOE^JOHN")
 
     monkeypatch.setattr(Policy, "decide_operation", buggy)

@@ -179,11 +179,11 @@ def test_the_archives_event_reports_are_asked_about_as_such() -> None:
         assert lines[-1] == "taken to: ct-1"
 
 
-def test_users_and_roles_are_said_to_change_nothing() -> None:
+def test_users_and_roles_are_said_to_change_nothing_where_no_user_is_asked_for() -> None:
     plain, asked = ask(), ask(user="anna", roles=("radiologist",))
     assert asked[0] is plain[0]
     assert [line for line in asked[1] if line not in plain[1]] == [
-        "  note: no verifier is available in this version, so the user and roles change nothing"
+        "note: peer ct-1 asks for no user, so user and roles change nothing"
     ]
 
 

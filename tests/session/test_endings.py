@@ -671,10 +671,10 @@ def test_a_reload_says_nothing_to_who_has_been_refused():
 class Buggy(Policy):
     """A policy that falls over when it is asked about an echo."""
 
-    def decide_operation(self, permit, facts):
+    def decide_operation(self, permit, facts, *, at=0.0):
         if facts.command.message_id == 13:
             raise ZeroDivisionError
-        return super().decide_operation(permit, facts)
+        return super().decide_operation(permit, facts, at=at)
 
 
 def buggy() -> Playbook:
@@ -724,7 +724,7 @@ def test_the_record_of_an_operation_survives_a_bug_in_the_same_read():
 
 def test_a_bug_while_the_association_is_judged_is_a_refusal_for_now():
     class Broken(Policy):
-        def decide_association(self, facts, steps=None):
+        def decide_association(self, facts, principal=None, *, at=0.0, steps=None):
             raise ZeroDivisionError
 
     play = Playbook(Broken(hospital().rules))

@@ -20,6 +20,7 @@ from dicomgate.wire.pdu import (
     Malformed,
     ProposedContext,
     RoleSelection,
+    UserIdentity,
     UserInformation,
 )
 
@@ -99,10 +100,11 @@ def narrow(
     calling_ae_title: str,
     pdu_limit: int,
     operations_limit: int,
+    user_identity: UserIdentity | None = None,
 ) -> AssociateRequest:
     """The A-ASSOCIATE-RQ to send on: allowed contexts and roles only, rebuilt from the values that were judged.
 
-    The user identity stays behind (it was meant for the gate), unknown sub-items are dropped, and
+    The user identity is the one given here (the client's was meant for the gate), unknown sub-items are dropped, and
     negotiation items for SOP classes that are not proposed any more go with them. So does extended negotiation
     over MOST_EXTENDED_NEGOTIATION: without it, the defaults hold (PS3.7 D.3.3.5).
     """
@@ -121,6 +123,7 @@ def narrow(
             role_selections=tuple(role for role in roles if role.sop_class_uid in proposed),
             extended_negotiations=_extensions(told.extended_negotiations, proposed),
             common_extended_negotiations=_common_extensions(told.common_extended_negotiations, proposed),
+            user_identity=user_identity,
         ),
     )
 

@@ -16,6 +16,8 @@ class Event(StrEnum):
     CONFIGURATION_REFUSED = "configuration_refused"
     CONNECTION_REFUSED = "connection_refused"
     ASSOCIATION_REQUESTED = "association_requested"
+    IDENTITY_VERIFIED = "identity_verified"
+    IDENTITY_REFUSED = "identity_refused"
     ASSOCIATION_ADMITTED = "association_admitted"
     ASSOCIATION_REFUSED = "association_refused"
     ASSOCIATION_ENDED = "association_ended"

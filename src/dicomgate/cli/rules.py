@@ -1,6 +1,7 @@
 """`dicomgate check`, `explain` and `test-policy`: questions to a configuration, without a gate."""
 
 import sys
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,7 @@ def explain(
     move_to: Annotated[str | None, typer.Option(metavar="TITLE", help="Move destination, with --verb move.")] = None,
     user: Annotated[str | None, typer.Option(help="Verified user.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="A role of the user; may be repeated.")] = None,
+    at: Annotated[datetime | None, typer.Option(metavar="TIME", help="Local time; default: now.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate that the client shows (PEM).")
     ] = None,
@@ -68,7 +70,18 @@ def explain(
         shown = None if certificate is None else read_certificate(certificate)
     except (OSError, ValueError):
         fail(f"--certificate: expected a certificate (PEM) in {certificate}", "name the file the client shows")
-    question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()), certificate=shown)
+    question = Question(
+        listener,
+        address,
+        calling,
+        called,
+        verb,
+        move_to,
+        user,
+        tuple(role or ()),
+        certificate=shown,
+        at=(at or datetime.now()).timestamp(),
+    )
     configuration = load(config, files=False)
     allowed, lines = explain_question(configuration.settings.rules, question)
     say(lines)

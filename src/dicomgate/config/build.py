@@ -29,13 +29,11 @@ def build(document: Document, base: Path) -> GateSettings:
             for table in listeners
         ),
         rules=Rules(
-            listeners=tuple(Listener(table.name, Networks.of(table.networks)) for table in listeners),
+            listeners=tuple(map(_listener, listeners)),
             archives=archives,
             peers=tuple(_peer(entry.table, names) for entry in document.peers),
-            roles=tuple(
-                Role(entry.table.name, tuple(entry.table.groups), frozenset(entry.table.may))
-                for entry in document.roles
-            ),
+            roles=tuple(_role(entry.table) for entry in document.roles),
+            verifiers=tuple(entry.table.name for entry in document.verifiers),
             mode=gate.mode,
             refusals=gate.refusals,
             find_refusal_status=gate.find_refusal_status,
@@ -46,6 +44,27 @@ def build(document: Document, base: Path) -> GateSettings:
         archive_tls={
             entry.table.name: _client_tls(entry.table.tls, base) for entry in document.archives if entry.table.tls
         },
+    )
+
+
+def _listener(table: schema.ListenerTable) -> Listener:
+    return Listener(
+        table.name,
+        Networks.of(table.networks),
+        verifiers=None if table.verifiers is None else tuple(table.verifiers),
+        plaintext_passcodes=table.plaintext_passcodes is schema.PlaintextPasscodes.UNSAFE_ACCEPT,
+    )
+
+
+def _role(table: schema.RoleTable) -> Role:
+    return Role(
+        table.name,
+        tuple(table.groups),
+        frozenset(table.may),
+        archives=None if table.archives is None else tuple(table.archives),
+        hours=None if table.hours is None else tuple(table.hours),
+        sop_classes=None if table.sop_classes is None else frozenset(table.sop_classes),
+        on_expiry=table.on_expiry,
     )
 
 
@@ -86,6 +105,9 @@ def _archive(table: schema.ArchiveTable) -> Archive:
         calling_ae_titles=tuple(titles),
         calling_ae=table.calling_ae,
         max_associations=table.max_associations,
+        identity=table.identity,
+        calling_ae_of_user=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "user"),
+        calling_ae_of_role=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "role"),
     )
 
 
@@ -104,4 +126,6 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         transfer_syntaxes=None if table.transfer_syntaxes is None else frozenset(table.transfer_syntaxes),
         max_associations=table.max_associations,
         certificates=None if table.certificates is None else tuple(table.certificates),
+        verifiers=None if table.verifiers is None else tuple(table.verifiers),
+        username_roles=None if table.username_roles is None else tuple(table.username_roles),
     )

@@ -13,7 +13,7 @@ from dicomgate.config.document import Document, Entry
 from dicomgate.config.problem import Problem, WrongValueError, closest, listed, shown
 from dicomgate.config.units import literal
 from dicomgate.config.words import ae_title
-from dicomgate.policy.model import Assurance, Endpoint
+from dicomgate.policy.model import Assurance, Endpoint, UpstreamIdentity
 
 
 def crosscheck(document: Document) -> Iterator[Problem]:
@@ -238,6 +238,54 @@ def _devices_can_prove_themselves(document: Document) -> Iterator[Problem]:
             )
 
 
+def _known_verifiers(document: Document) -> Iterator[Problem]:
+    trusted = [(entry.key, entry.table.verifiers) for entry in document.peers]
+    trusted += [(entry.key, entry.table.verifiers) for entry in document.listeners]
+    for key, names in trusted:
+        for name in names or ():
+            yield from _known(document, f"{key}.verifiers", "verifier", name)
+
+
+def _known_roles(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        for name in peer.table.username_roles or ():
+            yield from _known(document, f"{peer.key}.username_roles", "role", name)
+    for archive in document.archives:
+        for kind, name, _ in archive.table.calling_ae_map:
+            if kind == "role":
+                yield from _known(document, f"{archive.key}.calling_ae_map", "role", name)
+    for role in document.roles:
+        for name in role.table.archives or ():
+            yield from _known(document, f"{role.key}.archives", "archive", name)
+
+
+def _named_users_come_from_proven_devices(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        if peer.table.username_roles is not None and not peer.written("certificates"):
+            yield document.error(
+                f"{peer.key}.username_roles",
+                "expected certificates beside it: only a proven device may name its user without a proof",
+                'write for instance certificates = ["dns:workstation1.north.example"]',
+            )
+
+
+def _maps_are_used(document: Document) -> Iterator[Problem]:
+    for archive in document.archives:
+        table = archive.table
+        if archive.broken & {"identity", "calling_ae_map"}:
+            continue
+        if (table.identity is UpstreamIdentity.MAP) is not bool(table.calling_ae_map):
+            there, missing = (
+                ('identity = "map"', "calling_ae_map") if table.identity is UpstreamIdentity.MAP
+                else ("calling_ae_map", "identity")
+            )  # fmt: skip
+            yield document.error(
+                f"{archive.key}.{missing}",
+                f"expected it beside {there}: one is nothing without the other",
+                'write identity = "map" and for instance calling_ae_map = { "role:radiologist" = "RADIOLOGY" }',
+            )
+
+
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
@@ -256,4 +304,8 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _client_certificates_are_vouched_for,
     _certificate_and_key_together,
     _devices_can_prove_themselves,
+    _known_verifiers,
+    _known_roles,
+    _named_users_come_from_proven_devices,
+    _maps_are_used,
 )

@@ -13,7 +13,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
 from dicomgate.gate.settings import ConnectionLimits, TlsProfile
-from dicomgate.policy.model import AeTitlePattern, Assurance, CertificatePattern, Endpoint, Mode, Refusals, Verb
+from dicomgate.policy.model import (
+    AeTitlePattern,
+    Assurance,
+    CertificatePattern,
+    Endpoint,
+    Hours,
+    Mode,
+    OnExpiry,
+    Refusals,
+    UpstreamIdentity,
+    Verb,
+)
 from dicomgate.session.limits import SessionLimits
 
 KiB, MiB = 1024, 1024**2
@@ -40,13 +51,11 @@ class SinkKind(StrEnum):
     ALERT = "alert"
 
 
-class UpstreamIdentity(StrEnum):
-    """What becomes of a user's identity on the way to the archive."""
+class PlaintextPasscodes(StrEnum):
+    """What becomes of a passcode that comes in clear."""
 
-    STRIP = "strip"
-    PASS = "pass"  # noqa: S105 - a word of the file, not a secret
-    MINT = "mint"
-    MAP = "map"
+    REFUSE = "refuse"
+    UNSAFE_ACCEPT = "unsafe-accept"
 
 
 class ClientCertificate(StrEnum):
@@ -237,6 +246,15 @@ class ListenerTable(Table):
         default=[],
         description="Array of networks of the load balancers that must send a PROXY protocol header. Empty: none.",
     )
+    verifiers: list[Name] | None = Field(
+        default=None, description="Array of names of the verifiers it trusts to vouch for users. Absent: all."
+    )
+    plaintext_passcodes: Annotated[
+        PlaintextPasscodes, PlainValidator(words.one_of({word.value: word for word in PlaintextPasscodes}))
+    ] = Field(
+        default=PlaintextPasscodes.REFUSE,
+        description="What becomes of a passcode that comes without TLS: refuse, or unsafe-accept.",
+    )
 
 
 class ArchiveTable(Table):
@@ -261,7 +279,14 @@ class ArchiveTable(Table):
     identity: Annotated[
         UpstreamIdentity, PlainValidator(words.one_of({word.value: word for word in UpstreamIdentity}))
     ] = Field(
-        default=UpstreamIdentity.STRIP, description="What the archive learns of the user: strip, pass, mint or map."
+        default=UpstreamIdentity.STRIP,
+        description="What the archive learns of the user: strip (nothing), pass (the verified token or assertion), "
+        "mint (a token signed by the gate), map (calling_ae_map), or login (the token of `dicomgate login`).",
+    )
+    calling_ae_map: Annotated[tuple[tuple[str, str, str], ...], PlainValidator(words.calling_ae_map)] = Field(
+        default=(),
+        description='With identity = "map": table of "user:NAME" or "role:NAME" to the calling AE title that the '
+        "archive sees. Users go before roles; else calling_ae holds.",
     )
     tls: ArchiveTls | None = Field(
         default=None, description="Table: ca, certificate, key, name, spki, profile. Absent: plaintext."
@@ -313,6 +338,16 @@ class PeerTable(Table):
         description="Array of transfer syntaxes (UIDs or keywords such as JPEG2000Lossless) it is limited to. "
         "Absent: all that are not off by default.",
     )
+    verifiers: list[Name] | None = Field(
+        default=None,
+        description="Array of names of the verifiers that may vouch for its users. Absent: all. Written for a peer of "
+        "lower assurance: an identity that is offered must be true.",
+    )
+    username_roles: list[Name] | None = Field(
+        default=None,
+        description="Array of roles of a user whom it merely names (identity type 1), which a proven device may. "
+        "Absent: such users are refused.",
+    )
     max_associations: Count | None = Field(
         default=None,
         description="Most associations of this peer at the same time. Absent: limits.associations_per_peer.",
@@ -325,6 +360,20 @@ class RoleTable(Table):
     name: Name = Field(description="Name of the role.")
     groups: list[str] = Field(default=[], description="Array of directory groups whose members have this role.")
     may: Verbs = Field(default=[], description=f"Array of verbs it allows: {', '.join(Verb)}. Empty: nothing.")
+    archives: list[Name] | None = Field(default=None, description="Array of archives it holds at. Absent: all.")
+    hours: list[Annotated[Hours, PlainValidator(words.hours)]] | None = Field(
+        default=None,
+        description='Array of times it holds at, in the gate\'s local time, for instance "Mon-Fri 07:00-19:00". '
+        "Absent: always. Empty: never.",
+    )
+    sop_classes: list[Annotated[str, PlainValidator(words.sop_class)]] | None = Field(
+        default=None,
+        description="Array of SOP classes (UIDs or keywords) it may store, and retrieve by C-GET. Absent: all.",
+    )
+    on_expiry: Annotated[OnExpiry, PlainValidator(words.one_of({word.value: word for word in OnExpiry}))] = Field(
+        default=OnExpiry.FINISH,
+        description="When the proof of who the user is expires: finish lets a running association go on, end aborts.",
+    )
 
 
 class VerifierTable(Table):
@@ -373,6 +422,9 @@ class LimitsTable(Table):
     )
     tls_handshake: Seconds = Field(
         default=_SESSION.tls_handshake, description="From accept to the end of the TLS handshake."
+    )
+    identity: Seconds = Field(
+        default=_SESSION.identity, description="From asking the verifiers who a user is to their answer."
     )
     archive_connect: Seconds = Field(
         default=_SESSION.archive_connect,

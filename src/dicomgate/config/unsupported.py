@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
-from dicomgate.config.schema import Kind, SinkKind, UpstreamIdentity
+from dicomgate.config.schema import Kind, SinkKind
+from dicomgate.policy.model import UpstreamIdentity
 
 
 def _always(value: object) -> bool:
@@ -38,16 +39,16 @@ UNSUPPORTED = (
     Unsupported(
         "archive",
         "identity",
-        "any other identity than strip",
-        'write identity = "strip" or remove the line; the archive then learns nothing of the user',
-        lambda value: value is not UpstreamIdentity.STRIP,
+        "telling an archive of the user by a token of the gate's own",
+        'write identity = "strip", "pass" or "map"',
+        lambda value: value in (UpstreamIdentity.MINT, UpstreamIdentity.LOGIN),
     ),
     Unsupported(
         "verifier",
         "kind",
         "this kind of verifier",
         'remove the table; a peer with assurance = "user" is then refused',
-        lambda value: value in set(Kind),
+        lambda value: value in (Kind.LDAP, Kind.OIDC, Kind.KERBEROS, Kind.SAML),
     ),
     Unsupported(
         "sink",

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydicom.uid import UID_dictionary
 
 from dicomgate.config.problem import WrongValueError, closest, listed, shown
-from dicomgate.policy.model import AeTitlePattern, CertificateKind, CertificatePattern
+from dicomgate.policy.model import AeTitlePattern, CertificateKind, CertificatePattern, Hours
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
 
@@ -61,6 +61,21 @@ def calling_ae(value: object) -> str | None:
     return None if value == "keep" else ae_title(value)
 
 
+def calling_ae_map(value: object) -> tuple[tuple[str, str, str], ...]:
+    """AE titles for users and roles: ("user" or "role", its name, the title), in the order of the file."""
+    if not isinstance(value, dict):
+        raise WrongValueError(
+            f"expected a table, came {shown(value)}", 'write for instance { "role:radiologist" = "RADIOLOGY" }'
+        )
+    found = []
+    for key, title in value.items():
+        kind, colon, named = str(key).partition(":")
+        if kind not in ("user", "role") or not colon or not named:
+            raise WrongValueError(f"expected user:NAME or role:NAME, came {shown(key)}", "put such a key in quotes")
+        found.append((kind, named, ae_title(title)))
+    return tuple(found)
+
+
 def certificate(value: object) -> CertificatePattern:
     """What proves a device: `dns:NAME` or `uri:URI` of its certificate, `sha256:` or `spki:` and a fingerprint."""
     hint = 'write "dns:ct1.north.example", "uri:…", "sha256:…" or "spki:…"; fingerprints are hexadecimal'
@@ -75,6 +90,30 @@ def certificate(value: object) -> CertificatePattern:
             "write the name exactly as it stands among the certificate's subject alternative names",
         )
     return CertificatePattern(CertificateKind(kind), rest)
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = re.compile(r"(?:([A-Z][a-z]{2})(?:-([A-Z][a-z]{2}))? )?([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+
+
+def hours(value: object) -> Hours:
+    """A time of the week: "Mon-Fri 07:00-19:00", "Sat 08:00-12:00", or "22:00-06:00" for every day."""
+    hint = 'write for instance "Mon-Fri 07:00-19:00" or "22:00-06:00"; days are Mon Tue Wed Thu Fri Sat Sun'
+    found = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise WrongValueError(f"expected days and a time of day, came {shown(value)}", hint)
+    first, last, *numbers = found.groups()
+    unknown = next((day for day in (first, last) if day is not None and day not in _DAYS), None)
+    if unknown is not None:
+        raise WrongValueError(f"expected a day of the week, came {shown(unknown)}", hint)
+    begin, begin_minute, end, end_minute = map(int, numbers)
+    start, stop = begin * 60 + begin_minute, end * 60 + end_minute
+    if start == stop or max(start, stop) > 24 * 60:
+        raise WrongValueError(f"expected a time span within one day, came {shown(value)}", hint)
+    one = 0 if first is None else _DAYS.index(first)
+    other = 6 if first is None else one if last is None else _DAYS.index(last)
+    days = range(one, other + 1) if one <= other else (*range(one, 7), *range(other + 1))
+    return Hours(frozenset(days), start, stop)
 
 
 def host_name(value: object) -> str:

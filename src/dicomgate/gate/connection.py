@@ -19,8 +19,10 @@ from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, keep_alive, s
 from dicomgate.gate.tls import reason
 from dicomgate.gate.tls_link import TlsLink
 from dicomgate.gate.upstream import SocketAddress
+from dicomgate.identity.verifier import Verification
 from dicomgate.policy.verdict import AssociationPermit, Deny, Direction, Route
 from dicomgate.session.events import (
+    Answered,
     Close,
     Command,
     Connect,
@@ -37,6 +39,7 @@ from dicomgate.session.events import (
     Stalled,
     TimeUp,
     Unreachable,
+    Verify,
     Write,
 )
 from dicomgate.session.session import Session
@@ -87,6 +90,7 @@ class Connection:
             gate.policy,
             gate.settings.session,
             admission=self._admit,
+            upstream_token=gate.upstream_token,
             new_refusal_id=gate.new_refusal_id,
             wall=gate.wall,
             now=now,
@@ -207,6 +211,8 @@ class Connection:
             match command:
                 case Write(records, durable):
                     self._gate.write(records, partial(self._recorded, records) if durable else None)
+                case Verify(claims, verifiers):
+                    self._gate.verify(claims, verifiers, self._answered)
                 case Connect(permit):
                     self._route = permit.route
                     self._gate.upstreams.candidates(permit.route.endpoints, now, partial(self._guarded, self._connect))
@@ -261,6 +267,9 @@ class Connection:
         if full is None:
             self._counted = permit
         return full
+
+    def _answered(self, verification: Verification) -> None:
+        self.handle(Answered(verification))
 
     def _recorded(self, records: Sequence[Record], durable: bool) -> None:
         if not durable and self._gate.settings.on_audit_failure == "continue":

@@ -28,10 +28,12 @@ from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
 from dicomgate.gate.tls import TlsFilesError
 from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.identity.claims import Claims
+from dicomgate.identity.verifier import IdentityDesk, Unavailable, Verification
 from dicomgate.policy.model import Endpoint
 from dicomgate.policy.policy import Policy
 from dicomgate.session.events import Ordered
-from dicomgate.session.session import Session
+from dicomgate.session.session import Session, UpstreamToken, no_token
 
 _SWEEP = 0.25
 _REPEATED = 60.0
@@ -41,10 +43,21 @@ _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
 class Gate:
-    """Runs on one event loop; every method is called on it. TlsFilesError when a TLS file cannot be used."""
+    """Runs on one event loop; every method is called on it. TlsFilesError when a TLS file cannot be used.
+
+    `desk` is where users are verified; None stands for a gate without verifiers. `upstream_token` makes what tells
+    an archive who the user is.
+    """
 
     def __init__(
-        self, settings: GateSettings, sink: RecordSink, journal: Journal, loop: asyncio.AbstractEventLoop
+        self,
+        settings: GateSettings,
+        sink: RecordSink,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        desk: IdentityDesk | None = None,
+        upstream_token: UpstreamToken = no_token,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -55,6 +68,8 @@ class Gate:
         self.credentials = Credentials(settings, self.now())
         self.half_open: HalfOpen[Guest] = HalfOpen(self._is_known)
         self.associations = Associations(settings.connections)
+        self.desk = desk
+        self.upstream_token = upstream_token
         self._sink = sink
         self._journal = journal
         self._damper = Damper()
@@ -182,6 +197,13 @@ class Gate:
         leaving = self.half_open.enter(origin.address, guest, self.settings.connections)
         if leaving is not None:
             leaving.give_way()
+
+    def verify(self, claims: Claims, verifiers: tuple[str, ...], done: Callable[[Verification], None]) -> None:
+        """Ask those who can vouch for a user; `done` is called once, later, on the event loop."""
+        if self.desk is None:
+            self.loop.call_soon(done, Unavailable("no verifier is running"))
+        else:
+            self.desk.submit(claims, verifiers, done)
 
     def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
         """Record that a connection was closed before anything was read from it."""

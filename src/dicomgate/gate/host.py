@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dicomgate.audit.record import Record
@@ -14,8 +14,10 @@ from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
 from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.identity.claims import Claims
+from dicomgate.identity.verifier import Verification
 from dicomgate.policy.policy import Policy
-from dicomgate.session.session import Session
+from dicomgate.session.session import Session, UpstreamToken
 
 
 class Guest(Protocol):
@@ -39,6 +41,7 @@ class Host(Protocol):
     credentials: Credentials
     associations: Associations
     half_open: HalfOpen[Guest]
+    upstream_token: UpstreamToken
 
     def now(self) -> float:
         """Seconds of a steady clock."""
@@ -54,6 +57,9 @@ class Host(Protocol):
 
     def make_room(self, origin: Origin, guest: Guest) -> None:
         """Count a half-open connection in."""
+
+    def verify(self, claims: Claims, verifiers: tuple[str, ...], done: Callable[[Verification], None]) -> None:
+        """Ask those who can vouch for a user; `done` is called once, later."""
 
     def forget(self, guest: Guest) -> None:
         """It is closed on both sides."""

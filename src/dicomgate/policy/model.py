@@ -49,6 +49,23 @@ class Mode(StrEnum):
     MONITOR = "monitor"
 
 
+class UpstreamIdentity(StrEnum):
+    """What becomes of a user's identity on the way to the archive. A passcode never goes there."""
+
+    STRIP = "strip"
+    PASS = "pass"  # noqa: S105 - a word of the file, not a secret
+    MINT = "mint"
+    MAP = "map"
+    LOGIN = "login"
+
+
+class OnExpiry(StrEnum):
+    """What happens to a running association when the proof of who its user is expires."""
+
+    FINISH = "finish"
+    END = "end"
+
+
 class Refusals(StrEnum):
     """How much a rejection tells: the standard's own reason, or always 1/1/1."""
 
@@ -161,6 +178,9 @@ class Listener:
 
     name: str
     networks: Networks = NOBODY
+    verifiers: tuple[str, ...] | None = None
+    """Names of those it trusts to vouch for users; None means all."""
+    plaintext_passcodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +189,8 @@ class Archive:
 
     `networks` and `calling_ae_titles` say from where and under which titles it may call back; config/ fills
     them from the endpoints and `ae_title` when the file is silent. `calling_ae` replaces the client's
-    calling AE title upstream; None keeps it.
+    calling AE title upstream; None keeps it. With `identity` MAP, `calling_ae_of_user` and then
+    `calling_ae_of_role` (in the order of the file) go before it.
     """
 
     name: str
@@ -179,6 +200,9 @@ class Archive:
     calling_ae_titles: tuple[str, ...] = ()
     calling_ae: str | None = None
     max_associations: int = 100
+    identity: UpstreamIdentity = UpstreamIdentity.STRIP
+    calling_ae_of_user: tuple[tuple[str, str], ...] = ()
+    calling_ae_of_role: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +214,9 @@ class Peer:
     `certificates`: one of them must have been shown; None asks for none, and an empty tuple matches nobody.
     `sop_classes` / `transfer_syntaxes`: UIDs it is limited to; None means every SOP class, and every transfer
     syntax that is not off by default (negotiation.OFF_UNLESS_WRITTEN).
+    `verifiers`: who may vouch for its users; None means all. Written for a peer of lower assurance, it asks for an
+    identity that is offered to be true. `username_roles`: what a user has whom the proven device merely names
+    (identity type 1); None refuses such a user.
     """
 
     name: str
@@ -205,6 +232,8 @@ class Peer:
     transfer_syntaxes: frozenset[str] | None = None
     max_associations: int | None = None
     certificates: tuple[CertificatePattern, ...] | None = None
+    verifiers: tuple[str, ...] | None = None
+    username_roles: tuple[str, ...] | None = None
 
     def has_title(self, title: str) -> bool:
         """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""
@@ -218,12 +247,36 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Hours:
+    """A time of day on some days of the week, in the gate's local time.
+
+    `days`: 0 is Monday. `start` and `end` are minutes since midnight; an end before the start is on the next day.
+    """
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+    def contains(self, weekday: int, minute: int) -> bool:
+        if self.start < self.end:
+            return weekday in self.days and self.start <= minute < self.end
+        return (weekday in self.days and minute >= self.start) or ((weekday - 1) % 7 in self.days and minute < self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
-    """What a verified user may do: a peer's `may` is cut down to the union of the user's roles."""
+    """What a verified user may do: a peer's `may` is cut down to the union of the user's roles.
+
+    `archives`, `hours` and `sop_classes`: None means all of them. SOP classes limit stores, and what a C-GET brings.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
     may: frozenset[Verb] = frozenset()
+    archives: tuple[str, ...] | None = None
+    hours: tuple[Hours, ...] | None = None
+    sop_classes: frozenset[str] | None = None
+    on_expiry: OnExpiry = OnExpiry.FINISH
 
 
 @dataclass(frozen=True)
@@ -234,6 +287,8 @@ class Rules:
     archives: tuple[Archive, ...] = ()
     peers: tuple[Peer, ...] = ()
     roles: tuple[Role, ...] = ()
+    verifiers: tuple[str, ...] = ()
+    """Names of all that can vouch for a user, in the order of the file."""
     mode: Mode = Mode.ENFORCE
     refusals: Refusals = Refusals.PRECISE
     find_refusal_status: int = field(default=0xC000)

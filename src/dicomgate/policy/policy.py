@@ -4,13 +4,32 @@ Two questions are asked of it: may this association be made (`decide_association
 be done inside it (`decide_operation`). `explain` asks the same functions and tells each step.
 """
 
+from dataclasses import dataclass
+
 from dicomgate.association.negotiation import OFF_UNLESS_WRITTEN, narrow
 from dicomgate.facts import Address, AssociationFacts, CertificateFacts, OperationFacts, Side
-from dicomgate.policy.model import AeTitlePattern, Archive, Assurance, Mode, Networks, Peer, Refusals, Rules, Verb
+from dicomgate.identity.claims import Claims, Passcode, Username, credential_of
+from dicomgate.identity.principal import Principal
+from dicomgate.policy.model import (
+    AeTitlePattern,
+    Archive,
+    Assurance,
+    Mode,
+    Networks,
+    OnExpiry,
+    Peer,
+    Refusals,
+    Role,
+    Rules,
+    UpstreamIdentity,
+    Verb,
+)
+from dicomgate.policy.roles import allows, in_force, roles_of
 from dicomgate.policy.verbs import is_storage, names_same_service, service_of
 from dicomgate.policy.verdict import (
     AllowAssociation,
     AllowOperation,
+    AskIdentity,
     AssociationPermit,
     Deny,
     Direction,
@@ -18,14 +37,16 @@ from dicomgate.policy.verdict import (
     Route,
     Step,
 )
-from dicomgate.wire.codes import CommandField, ContextResult, Reject, Rejection, Status
+from dicomgate.wire.codes import CommandField, ContextResult, IdentityType, Reject, Rejection, Status
 from dicomgate.wire.command import Command
-from dicomgate.wire.pdu import APPLICATION_CONTEXT_NAME, ProposedContext, RoleSelection
+from dicomgate.wire.pdu import APPLICATION_CONTEXT_NAME, Malformed, ProposedContext, RoleSelection, UserIdentity
 from dicomgate.wire.text import is_valid_ae_title, is_valid_uid
 
 _EVENTS = frozenset({Verb.COMMIT, Verb.MPPS, Verb.UPS, Verb.PRINT})
 """Verbs whose SCP may send N-EVENT-REPORT."""
 _SELF = "self"
+_DEVICE = "(device)"
+"""Stands for the verifier where a proven device names its user; no verifier can have this name."""
 
 
 class Policy:
@@ -52,8 +73,19 @@ class Policy:
 
     # -- associations --------------------------------------------------------------------------------------
 
-    def decide_association(self, facts: AssociationFacts, steps: list[Step] | None = None) -> AllowAssociation | Deny:
-        """May this association be made, and in what shape is it sent on? (PS3.8 9.3.4 for the refusals)"""
+    def decide_association(
+        self,
+        facts: AssociationFacts,
+        principal: Principal | None = None,
+        *,
+        at: float = 0.0,
+        steps: list[Step] | None = None,
+    ) -> AllowAssociation | AskIdentity | Deny:
+        """May this association be made, and in what shape is it sent on? (PS3.8 9.3.4 for the refusals)
+
+        Without a principal the answer can be AskIdentity: then the claims are to be verified, and the question is put
+        again with who it turned out to be. `at` is the time, seconds since 1970.
+        """
         steps = [] if steps is None else steps
         request = facts.request
         if not request.protocol_version & 1:
@@ -74,11 +106,16 @@ class Policy:
                 return found
             would_refuse, found = found, fallback
         route, rule = found
-        if route.direction is Direction.TO_ARCHIVE and would_refuse is None:
-            lacking = self._assurance_lacking(route.peer, facts, steps)
-            if lacking is not None:
-                return lacking
-        return self._shape(facts, route, rule, would_refuse, steps)
+        if route.direction is Direction.TO_PEER or would_refuse is not None:
+            # What nobody's rules allow, and monitor mode lets pass, is nobody's; archives are known by their place.
+            return self._shape(_Caller(facts, route), rule, would_refuse, at, steps)
+        lacking = self._device_lacking(route.peer, facts, steps)
+        if lacking is not None:
+            return lacking
+        user = self._user(route, facts, principal, steps)
+        if isinstance(user, Deny | AskIdentity):
+            return user
+        return self._shape(_Caller(facts, route, user, self._roles(route, user)), rule, would_refuse, at, steps)
 
     def _route_to_archive(
         self, facts: AssociationFacts, archive: Archive, steps: list[Step]
@@ -152,26 +189,109 @@ class Policy:
             return None
         return Route(Direction.TO_ARCHIVE, archive, _ANYBODY, archive.endpoints), 'gate.mode = "monitor"'
 
-    def _assurance_lacking(self, peer: Peer, facts: AssociationFacts, steps: list[Step]) -> Deny | None:
-        """How well we know who it is. Monitor mode does not reach here: identity is no peer rule."""
+    def _device_lacking(self, peer: Peer, facts: AssociationFacts, steps: list[Step]) -> Deny | None:
+        """How well we know the device. Monitor mode does not reach here: proof is no peer rule."""
         if peer.assurance is Assurance.ADDRESS:
             steps.append(Step("assurance", "address: AE title and network are all that is asked", True))
             return None
-        if peer.assurance is Assurance.DEVICE and peer.is_proven_by(facts.origin.certificate):
+        if peer.assurance is Assurance.USER:
+            return None  # the user is asked for next
+        if peer.is_proven_by(facts.origin.certificate):
             steps.append(Step("assurance", "device: its certificate is one of those listed", True))
             return None
-        # Channels and users are proven by parts of the gate that this version does not have.
-        why = f"peer {peer.name} must prove its {peer.assurance.word}, and nothing here can vouch for it"
+        why = f"peer {peer.name} must prove its device, and nothing here can vouch for it"
         steps.append(Step("assurance", why, False))
-        answer = (
-            Reject.USER_IDENTITY_FAILED if peer.assurance is Assurance.USER else Reject.CALLING_AE_TITLE_NOT_RECOGNIZED
-        )
-        return self._deny(f"peer[{peer.name}].assurance", why, answer)
+        return self._deny(f"peer[{peer.name}].assurance", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+
+    def _user(
+        self, route: Route, facts: AssociationFacts, principal: Principal | None, steps: list[Step]
+    ) -> Principal | AskIdentity | Deny | None:
+        """Who the user is, if this peer's users have to be known; None when they have not (PS3.7 D.3.3.7)."""
+        peer = route.peer
+        key = f"peer[{peer.name}].assurance"
+        offered = facts.request.user_information.user_identity
+        required = peer.assurance is Assurance.USER
+        if not required and (offered is None or peer.verifiers is None):
+            return None
+        trusted = self._trusted(peer, facts.origin.listener)
+        if principal is not None and principal.verifier != _DEVICE:
+            if principal.verifier not in trusted:
+                why = f"verifier {principal.verifier} does not vouch for users of peer {peer.name}"
+                steps.append(Step("user", why, False))
+                return self._deny(f"peer[{peer.name}].verifiers", why, Reject.USER_IDENTITY_FAILED)
+            steps.append(Step("user", f"{principal.name}, by {principal.verifier}", True))
+            return principal
+        why = ""
+        if offered is None:
+            why = f"peer {peer.name} must say who its user is, and presented no identity"
+        elif offered.identity_type is IdentityType.USERNAME:
+            found = self._named(peer, facts, offered)
+            if isinstance(found, Principal):
+                return found
+            why = found
+        elif not trusted:
+            why = f"no verifier can vouch for users of peer {peer.name}"
+        else:
+            return self._ask(facts, offered, trusted, key, steps)
+        steps.append(Step("user", why, False))
+        return self._deny(key, why, Reject.USER_IDENTITY_FAILED)
+
+    def _ask(
+        self, facts: AssociationFacts, offered: UserIdentity, trusted: tuple[str, ...], key: str, steps: list[Step]
+    ) -> AskIdentity | Deny:
+        origin = facts.origin
+        credential = credential_of(offered)
+        if isinstance(credential, Malformed):
+            steps.append(Step("user", credential.why, False))
+            return self._deny(key, f"the user identity holds {credential.why}", Reject.USER_IDENTITY_FAILED)
+        if isinstance(credential, Passcode) and origin.tls is None:
+            listener = self._listeners.get(origin.listener)
+            if listener is None or not listener.plaintext_passcodes:
+                why = f"a passcode came in clear on listener {origin.listener}; whoever watches the network has it now"
+                steps.append(Step("user", why, False))
+                rule = f"listener[{origin.listener}].plaintext_passcodes"
+                return self._deny(rule, why, Reject.USER_IDENTITY_FAILED)
+        claims = Claims(credential, offered.identity_type, origin, facts.calling_ae_title, facts.called_ae_title)
+        return AskIdentity(claims, trusted)
+
+    def _named(self, peer: Peer, facts: AssociationFacts, offered: UserIdentity) -> Principal | str:
+        """Identity type 1: a name without a proof counts only when a proven device gives it, and that was foreseen."""
+        if peer.username_roles is None:
+            return f"peer {peer.name} presented a user name without a proof"
+        if not peer.is_proven_by(facts.origin.certificate):
+            return f"peer {peer.name} presented a user name without a proof, and {_shown(facts.origin.certificate)}"
+        name = credential_of(offered)
+        if not isinstance(name, Username):
+            return "the user identity holds no user name"
+        return Principal(name.name, _DEVICE, IdentityType.USERNAME, roles=frozenset(peer.username_roles))
+
+    def _trusted(self, peer: Peer, listener: str) -> tuple[str, ...]:
+        """Who may vouch for this peer's users here: what the peer and the listener both trust."""
+        known = self._listeners.get(listener)
+        lists = (peer.verifiers, None if known is None else known.verifiers)
+        return tuple(name for name in self.rules.verifiers if all(each is None or name in each for each in lists))
+
+    def _roles(self, route: Route, user: Principal | None) -> tuple[Role, ...] | None:
+        """What cuts the peer's verbs down; None when its users are not asked for."""
+        if user is None or route.peer.assurance is not Assurance.USER:
+            return None
+        return roles_of(user, self.rules.roles, route.archive)
 
     def _shape(
-        self, facts: AssociationFacts, route: Route, rule: str, would_refuse: Deny | None, steps: list[Step]
+        self, caller: "_Caller", rule: str, would_refuse: Deny | None, at: float, steps: list[Step]
     ) -> AllowAssociation | Deny:
-        """Narrow the proposal to what the peer may use; refuse when nothing is left."""
+        """Narrow the proposal to what the peer and its user may use; refuse when nothing is left."""
+        facts, route, user = caller.facts, caller.route, caller.user
+        if caller.roles is not None:
+            roles = in_force(caller.roles, at)
+            names = ", ".join(role.name for role in roles)
+            user_name = user.name if user is not None else "the user"
+            steps.append(Step("role", names or "none that holds here and now", bool(roles)))
+            if not roles:
+                why = f"{user_name} has no role that holds here and now"
+                return self._deny("role", why, Reject.USER_IDENTITY_FAILED)
+        else:
+            roles = None
         request, peer = facts.request, route.peer
         offered = {role.sop_class_uid: role for role in request.user_information.role_selections}
         monitoring = self.rules.mode is Mode.MONITOR
@@ -179,7 +299,7 @@ class Policy:
         refused: dict[int, ContextResult] = {}
         first_key: str | None = None
         for context in request.presentation_contexts:
-            refusal = self._context_refused(route, context, offered.get(context.abstract_syntax))
+            refusal = self._context_refused(route, roles, context, offered.get(context.abstract_syntax))
             if refusal is None:
                 contexts.append(_narrow_syntaxes(peer, context))
                 continue
@@ -196,43 +316,45 @@ class Policy:
             steps.append(Step("presentation contexts", why, False))
             return self._deny(f"peer[{peer.name}].{first_key or 'may'}", why, Reject.NO_REASON)
         steps.append(Step("presentation contexts", f"{len(contexts)} of {len(contexts) + len(refused)} allowed", True))
-        roles = tuple(offered.values())
+        selections = tuple(offered.values())
         if not monitoring:
-            roles = tuple(role for r in roles if (role := self._narrow_role(route, r)) is not None)
-        keep = route.direction is Direction.TO_PEER or route.archive.calling_ae is None
+            selections = tuple(r for s in selections if (r := self._narrow_role(route, roles, s)) is not None)
         permit = object.__new__(AssociationPermit)
         permit.facts = facts
         permit.route = route
         permit.request = narrow(
             request,
             tuple(contexts),
-            roles,
+            selections,
             called_ae_title=facts.called_ae_title,
-            calling_ae_title=facts.calling_ae_title if keep else route.archive.calling_ae or "",
+            calling_ae_title=_shown_as(caller),
             pdu_limit=self._pdu_limit,
             operations_limit=self._operations_limit,
+            user_identity=_passed_on(caller),
         )
         permit.refused_contexts = refused
-        proven = route.direction is Direction.TO_ARCHIVE and peer.is_proven_by(facts.origin.certificate)
-        permit.assurance = Assurance.DEVICE if proven else Assurance.ADDRESS
+        permit.principal = user
+        permit.roles = caller.roles
+        permit.expires = _expiry(caller)
+        permit.assurance = _assurance(caller)
         return AllowAssociation(rule, permit, would_refuse)
 
     def _context_refused(
-        self, route: Route, context: ProposedContext, role: RoleSelection | None
+        self, route: Route, roles: tuple[Role, ...] | None, context: ProposedContext, role: RoleSelection | None
     ) -> tuple[str, ContextResult] | None:
         """Why a presentation context is left out: the peer's key, and the answer (PS3.8 table 9-18). None: it stays."""
         abstract_syntax, peer = context.abstract_syntax, route.peer
         if peer.sop_classes is not None and is_storage(abstract_syntax) and abstract_syntax not in peer.sop_classes:
             return "sop_classes", ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
-        if not _usable_verbs(route, abstract_syntax, role):
+        if not _usable_verbs(route, roles, abstract_syntax, role):
             return "may", ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
         if not _allowed_syntaxes(peer, context):
             return "transfer_syntaxes", ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
         return None
 
-    def _narrow_role(self, route: Route, role: RoleSelection) -> RoleSelection | None:
+    def _narrow_role(self, route: Route, roles: tuple[Role, ...] | None, role: RoleSelection) -> RoleSelection | None:
         """Keep the role bits that one of the allowed verbs needs; None when neither is left (PS3.7 D.3.3.4)."""
-        may = _allowed_verbs(route)
+        may = {verb for verb in _allowed_verbs(route) if allows(roles, verb, role.sop_class_uid)}
         verbs = set(service_of(role.sop_class_uid).values())
         scu = role.scu_role and bool(verbs & may)
         scp = role.scp_role and ((Verb.STORE in verbs and Verb.GET in may) or bool(verbs & may & _EVENTS))
@@ -240,15 +362,29 @@ class Policy:
 
     # -- operations ----------------------------------------------------------------------------------------
 
-    def decide_operation(self, permit: AssociationPermit, facts: OperationFacts) -> AllowOperation | Deny:
-        """May this request be done? The verdict holds the permit to send on exactly the command judged."""
+    def decide_operation(
+        self, permit: AssociationPermit, facts: OperationFacts, *, at: float = 0.0
+    ) -> AllowOperation | Deny:
+        """May this request be done? The verdict holds the permit to send on exactly the command judged.
+
+        `at` is the time, seconds since 1970: a role may hold at some hours only.
+        """
         verdict = self._judge_operation(permit.route, facts)
+        if permit.roles is not None and isinstance(verdict, Verb):
+            sop_class_uid = facts.command.sop_class_uid or ""
+            if not allows(in_force(permit.roles, at), verdict, sop_class_uid):
+                verdict = self._beyond_role(permit, facts.command.command_field, verdict)
         if isinstance(verdict, Deny):
             if self.rules.mode is not Mode.MONITOR or verdict.rule in _NO_PEER_RULE:
                 return verdict
             return AllowOperation('gate.mode = "monitor"', _operation_permit(facts, verdict.verb), verdict)
         key = "may" if permit.route.direction is Direction.TO_ARCHIVE or verdict in _EVENTS else "address"
         return AllowOperation(f"peer[{permit.route.peer.name}].{key}", _operation_permit(facts, verdict))
+
+    def _beyond_role(self, permit: AssociationPermit, field: CommandField, verb: Verb) -> Deny:
+        user = permit.principal.name if permit.principal is not None else "the user"
+        names = ", ".join(role.name for role in permit.roles or ())
+        return Deny("role", f"{user} ({names}) may not {verb} this here and now", self._status(field), verb)
 
     def _judge_operation(self, route: Route, facts: OperationFacts) -> Verb | Deny:
         command, peer = facts.command, route.peer
@@ -353,13 +489,66 @@ _CALL_BACK = frozenset({Verb.ECHO, Verb.STORE})
 """A peer with an `address` has said that its archive may verify it and send it objects."""
 
 
-def _usable_verbs(route: Route, abstract_syntax: str, role: RoleSelection | None) -> set[Verb]:
+def _usable_verbs(
+    route: Route, roles: tuple[Role, ...] | None, abstract_syntax: str, role: RoleSelection | None
+) -> set[Verb]:
     """The verbs for which this context is of use; a storage context also serves C-GET when the role says so."""
     may = _allowed_verbs(route)
     usable = set(service_of(abstract_syntax).values()) & may
     if is_storage(abstract_syntax) and Verb.GET in may and role is not None and role.scp_role:
         usable.add(Verb.GET)
-    return usable
+    return usable if roles is None else {verb for verb in usable if allows(roles, verb, abstract_syntax)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls whom, all that is known by now: what an admitted association is shaped by."""
+
+    facts: AssociationFacts
+    route: Route
+    user: Principal | None = None
+    roles: tuple[Role, ...] | None = None
+
+
+def _shown_as(caller: _Caller) -> str:
+    """The calling AE title that the other party sees."""
+    archive, title = caller.route.archive, caller.facts.calling_ae_title
+    if caller.route.direction is Direction.TO_PEER:
+        return title
+    if archive.identity is UpstreamIdentity.MAP and caller.user is not None:
+        names = {role.name for role in caller.roles or ()}
+        for name, mapped in archive.calling_ae_of_user:
+            if name == caller.user.name:
+                return mapped
+        for name, mapped in archive.calling_ae_of_role:
+            if name in names:
+                return mapped
+    return title if archive.calling_ae is None else archive.calling_ae
+
+
+def _passed_on(caller: _Caller) -> UserIdentity | None:
+    """The user identity item for the archive: a verified assertion or token, never a passcode or a ticket."""
+    if caller.user is None or caller.route.archive.identity is not UpstreamIdentity.PASS:
+        return None
+    offered = caller.facts.request.user_information.user_identity
+    if offered is None or offered.identity_type not in (IdentityType.SAML, IdentityType.JWT):
+        return None
+    return UserIdentity(offered.identity_type, False, offered.primary_field)
+
+
+def _expiry(caller: _Caller) -> float | None:
+    if caller.user is None or not any(role.on_expiry is OnExpiry.END for role in caller.roles or ()):
+        return None
+    return caller.user.expires
+
+
+def _assurance(caller: _Caller) -> Assurance:
+    """How well it is known who this is. A name that only the device gives is as good as the device."""
+    if caller.user is not None and caller.user.verifier != _DEVICE:
+        return Assurance.USER
+    route = caller.route
+    proven = route.direction is Direction.TO_ARCHIVE and route.peer.is_proven_by(caller.facts.origin.certificate)
+    return Assurance.DEVICE if proven else Assurance.ADDRESS
 
 
 def _narrow_syntaxes(peer: Peer, context: ProposedContext) -> ProposedContext:

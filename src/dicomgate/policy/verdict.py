@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import final
 
 from dicomgate.facts import AssociationFacts, Side
-from dicomgate.policy.model import Archive, Assurance, Endpoint, Peer, Verb
+from dicomgate.identity.claims import Claims
+from dicomgate.identity.principal import Principal
+from dicomgate.policy.model import Archive, Assurance, Endpoint, Peer, Role, Verb
 from dicomgate.wire.codes import ContextResult, Rejection
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest
@@ -42,16 +44,21 @@ class Route:
 class AssociationPermit:
     """Evidence that an association was allowed. Holds the very request that was judged and may be sent.
 
-    `request` is the A-ASSOCIATE-RQ for the other party: narrowed to what is allowed, without the user identity.
-    `refused_contexts` answers the proposed contexts that were left out.
+    `request` is the A-ASSOCIATE-RQ for the other party: narrowed to what is allowed, without a user identity unless
+    the archive is to have it. `refused_contexts` answers the proposed contexts that were left out.
+    `principal` is the verified user, if one was asked for; `roles` are what cuts the peer's verbs down, None nothing.
+    `expires` is when the association has to end because the proof of who its user is ends (seconds since 1970).
     """
 
-    __slots__ = ("assurance", "facts", "refused_contexts", "request", "route")
+    __slots__ = ("assurance", "expires", "facts", "principal", "refused_contexts", "request", "roles", "route")
     facts: AssociationFacts
     route: Route
     request: AssociateRequest
     refused_contexts: Mapping[int, ContextResult]
     assurance: Assurance
+    principal: Principal | None
+    roles: tuple[Role, ...] | None
+    expires: float | None
 
     def __init__(self) -> None:
         raise TypeError("an AssociationPermit comes from Policy.decide_association")
@@ -83,6 +90,14 @@ class Deny:
     answer: Rejection | int
     """An A-ASSOCIATE-RJ, or the DIMSE status of the refusing response."""
     verb: Verb | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskIdentity:
+    """Not decided yet: these verifiers have to say whether the claims are true. Then the same question is put again."""
+
+    claims: Claims
+    verifiers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

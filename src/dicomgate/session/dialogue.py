@@ -174,7 +174,7 @@ class Dialogue:
             retrieving = side is Side.ACCEPTOR and context.roles.scp and self._retrieving()
             calling = self.permit.facts.calling_ae_title
             facts = OperationFacts(side, calling, context.abstract_syntax, command, retrieving)
-            verdict = self.policy.decide_operation(self.permit, facts)
+            verdict = self.policy.decide_operation(self.permit, facts, at=self._ledger.wall(now))
         if isinstance(verdict, Deny):
             return self._refuse(side, context_id, command, verdict, now, commands)
         operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from dicomgate.audit.record import Record
 from dicomgate.facts import Side
+from dicomgate.identity.claims import Claims
+from dicomgate.identity.verifier import Verification
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AssociationPermit, Permit
 
@@ -24,6 +26,13 @@ class HungUp:
 
     side: Side
     why: str = "connection closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the verifiers say of the claims."""
+
+    verification: Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Ordered:
     why: str
 
 
-Event = Received | HungUp | Recorded | Connected | Unreachable | TimeUp | Stalled | Reloaded | Ordered
+Event = Received | HungUp | Answered | Recorded | Connected | Unreachable | TimeUp | Stalled | Reloaded | Ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,14 @@ class Say:
 
     side: Side
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Have claims verified by those named; answer with `Answered`."""
+
+    claims: Claims
+    verifiers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +136,4 @@ class Finish:
     """Both sides are done; nothing more will come from this session."""
 
 
-Command = Relay | Say | Connect | Close | Write | Finish
+Command = Relay | Say | Verify | Connect | Close | Write | Finish

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from dicomgate.audit.record import NO_DETAIL, Event, Outcome, Record
 from dicomgate.facts import AssociationFacts, Origin
+from dicomgate.identity.claims import Claims, Passcode, Username
+from dicomgate.identity.principal import Principal
+from dicomgate.identity.verifier import Refuted, Unavailable
 from dicomgate.policy.verdict import AllowAssociation, Deny, OperationPermit
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
@@ -38,7 +41,9 @@ class Ledger:
         "_calling",
         "_origin",
         "_peer",
+        "_proof",
         "_transport",
+        "_user",
         "association",
         "new_id",
         "wall",
@@ -58,6 +63,8 @@ class Ledger:
         self._peer: str | None = None
         self._archive: str | None = None
         self._assurance: str | None = None
+        self._user: str | None = None
+        self._proof: str | None = None
 
     def name(self, calling_ae_title: str, called_ae_title: str) -> None:
         """From now on every record bears these titles."""
@@ -66,11 +73,44 @@ class Ledger:
     def requested(self, facts: AssociationFacts, now: float) -> Record:
         return self._record(Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request))
 
+    def identified(self, principal: Principal) -> None:
+        """From now on every record names the user, and how it is known who that is."""
+        self._user = principal.name
+        self._proof = f"{principal.identity_type.name.lower()} by {principal.verifier}"
+
+    def identity_verified(self, principal: Principal, now: float) -> Record:
+        detail: dict[str, object] = {"proof": self._proof, "groups": len(principal.groups)}
+        return self._record(Event.IDENTITY_VERIFIED, Outcome.SUCCESS, now, reason=principal.reason, detail=detail)
+
+    def identity_refused(self, claims: Claims, why: Refuted | Unavailable, refusal_id: str, now: float) -> Record:
+        """The user is who was claimed, which may be nobody; what was presented as proof is not kept."""
+        credential = claims.credential
+        named = credential.name if isinstance(credential, Username | Passcode) else None
+        self._user = (why.user if isinstance(why, Refuted) else None) or named
+        refuted = isinstance(why, Refuted)
+        detail: dict[str, object] = {
+            "identity_type": int(claims.identity_type),
+            "cause": why.cause.value if isinstance(why, Refuted) else "unavailable",
+        }
+        return self._record(
+            Event.IDENTITY_REFUSED,
+            Outcome.REFUSED if refuted else Outcome.FAILURE,
+            now,
+            refusal_id=refusal_id,
+            reason=why.reason,
+            detail=detail,
+        )
+
     def admitted(self, allowed: AllowAssociation, now: float) -> Record:
         route = allowed.permit.route
         self._peer, self._archive = route.peer.name, route.archive.name
         self._assurance = allowed.permit.assurance.word
+        if allowed.permit.principal is not None:
+            self.identified(allowed.permit.principal)
         detail: dict[str, object] = {"direction": route.direction.value, **self._transport}
+        if self._proof is not None:
+            detail["proof"] = self._proof
+            detail["roles"] = ", ".join(role.name for role in allowed.permit.roles or ())
         left_out = allowed.permit.refused_contexts
         if left_out:
             proposed = allowed.permit.facts.request.presentation_contexts
@@ -150,6 +190,8 @@ class Ledger:
         else:
             outcome = Outcome.SUCCESS
         detail: dict[str, object] = {"sender": operation.permit.sender.value, "responses": operation.responses}
+        if self._proof is not None:
+            detail["proof"] = self._proof
         if response is not None and response.completed_sub_operations is not None:
             detail["completed_sub_operations"] = response.completed_sub_operations
             detail["failed_sub_operations"] = response.failed_sub_operations or 0
@@ -214,6 +256,7 @@ class Ledger:
             called_ae_title=self._called,
             peer=self._peer,
             archive=self._archive,
+            user=self._user,
             assurance=self._assurance,
             verb=verb,
             command=None if command is None else command.command_field.name,

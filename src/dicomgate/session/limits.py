@@ -23,6 +23,8 @@ class SessionLimits:
     """From accept to the whole A-ASSOCIATE-RQ."""
     tls_handshake: float = 10.0
     """From accept (or the PROXY header) to the end of the TLS handshake."""
+    identity: float = 10.0
+    """From asking the verifiers who a user is to their answer."""
     archive_connect: float = 5.0
     """TCP connect to one address of an archive, and the TLS handshake with it."""
     archive_answer: float = 20.0

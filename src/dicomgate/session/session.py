@@ -8,16 +8,22 @@ docs/design/life-of-an-association.md tells the same story with what the other s
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from dicomgate.association.negotiation import agree
 from dicomgate.association.transitions import RECEIVED, Action, Occurrence, Role, State
 from dicomgate.audit.record import Outcome, Record
 from dicomgate.facts import AssociationFacts, Origin, Side
+from dicomgate.identity.claims import Claims
+from dicomgate.identity.principal import Principal
+from dicomgate.identity.verifier import Refuted, Unavailable, Verification, Verified
+from dicomgate.policy.model import UpstreamIdentity
 from dicomgate.policy.policy import Policy
-from dicomgate.policy.verdict import AllowAssociation, AssociationPermit, Deny
+from dicomgate.policy.verdict import AllowAssociation, AskIdentity, AssociationPermit, Deny, Direction
 from dicomgate.session.dialogue import Dialogue
 from dicomgate.session.events import (
+    Answered,
     Close,
     Command,
     Connect,
@@ -34,6 +40,7 @@ from dicomgate.session.events import (
     Stalled,
     TimeUp,
     Unreachable,
+    Verify,
     Write,
 )
 from dicomgate.session.half import Half
@@ -45,12 +52,21 @@ from dicomgate.wire.codes import (
     REJECT_REASONS,
     AbortReason,
     AbortSource,
+    IdentityType,
     PduType,
     Reject,
     Rejection,
 )
 from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, Framer
-from dicomgate.wire.pdu import Abort, AssociateAccept, AssociateReject, AssociateRequest, Malformed, ReleaseReply
+from dicomgate.wire.pdu import (
+    Abort,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    Malformed,
+    ReleaseReply,
+    UserIdentity,
+)
 from dicomgate.wire.pdu import ReleaseRequest as ReleaseRequestPdu
 from dicomgate.wire.text import trim_ae_title
 
@@ -59,6 +75,13 @@ _RELEASE_RQ, _RELEASE_RP = encode(ReleaseRequestPdu()), encode(ReleaseReply())
 
 Admission = Callable[[AssociationPermit], Deny | None]
 """Is there room for one more? Asked after the rules have said yes; a Deny says which cap is full."""
+UpstreamToken = Callable[[AssociationPermit], bytes | None]
+"""A token that tells the archive who the user is; None when there is none to be had."""
+
+
+def no_token(_: AssociationPermit) -> bytes | None:
+    """Of a gate that can make none."""
+    return None
 
 
 class Session:
@@ -72,6 +95,7 @@ class Session:
         limits: SessionLimits,
         *,
         admission: Admission,
+        upstream_token: UpstreamToken = no_token,
         new_refusal_id: Callable[[], str],
         wall: Callable[[float], float],
         now: float,
@@ -80,6 +104,8 @@ class Session:
         self._policy = policy
         self._limits = limits
         self._admission: Admission | None = admission
+        self._upstream_token = upstream_token
+        self._wall = wall
         self._ledger = Ledger(association, origin, wall, new_refusal_id)
         self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
         self._halves = {Side.REQUESTOR: self._requestor, Side.ACCEPTOR: self._acceptor}
@@ -89,8 +115,14 @@ class Session:
         }
         self._dialogue: Dialogue | None = None  # from the agreement on
         self._facts: AssociationFacts | None = None
+        self._opening: tuple[Record, ...] = ()  # told together with the decision
+        self._asked: Claims | None = None  # while the verifiers are being asked
+        self._principal: Principal | None = None
+        self._server_response: bytes | None = None
+        self._expires = NEVER
         self._permit: AssociationPermit | None = None
         self._sent: AssociationPermit | None = None  # the one connected for; a reload replaces only `_permit`
+        self._request: AssociateRequest | None = None  # what is sent for it
         self._commands: list[Command] = []
         self._began = self._last_byte = self._phase_began = now
         self._bytes = 0
@@ -140,12 +172,14 @@ class Session:
             return self._phase_began + limits.close
         if requestor is State.AWAITING_REQUEST:
             return self._began + (limits.associate_deadline if self._bytes else limits.first_byte)
+        if self._asked is not None:
+            return self._phase_began + limits.identity
         if acceptor in (State.IDLE, State.AWAITING_CONNECTION):
             return NEVER
         if acceptor is State.AWAITING_ANSWER:
             return self._phase_began + limits.archive_answer
         quiet = limits.no_progress if self._dialogue is not None and self._dialogue.busy else limits.idle
-        return min(self._last_byte + quiet, self._began + limits.absolute)
+        return min(self._last_byte + quiet, self._began + limits.absolute, self._expires)
 
     def hurried(self, side: Side) -> bool:
         """Is this side likely to hold back its next bytes until these are acknowledged (Nagle's algorithm)?
@@ -170,6 +204,8 @@ class Session:
                 self._received(side, data, now)
             case HungUp(side, why):
                 self._hung_up(side, why, now)
+            case Answered(verification):
+                self._answered(verification, now)
             case Recorded(durable):
                 self._recorded(durable, now)
             case Connected():
@@ -288,51 +324,109 @@ class Session:
         calling, called = trim_ae_title(request.calling_ae_title), trim_ae_title(request.called_ae_title)
         self._facts = facts = AssociationFacts(self._origin, calling or "", called or "", request)
         self._ledger.name(_printable(request.calling_ae_title), _printable(request.called_ae_title))
-        requested = self._ledger.requested(facts, now)
-        verdict = self._policy.decide_association(facts)
+        self._opening = (self._ledger.requested(facts, now),)
+        self._decide(facts, now)
+
+    def _decide(self, facts: AssociationFacts, now: float) -> None:
+        verdict = self._policy.decide_association(facts, self._principal, at=self._wall(now))
+        if isinstance(verdict, AskIdentity):
+            self._asked = verdict.claims
+            self._phase_began = now
+            self._do(Write(self._take_opening()))
+            self._do(Verify(verdict.claims, verdict.verifiers))
+            return
         if isinstance(verdict, AllowAssociation):
             admission, self._admission = self._admission, None  # asked once; also lets go of whoever asked us
             if admission is None:
                 raise RuntimeError("an association is judged once")
             full = admission(verdict.permit)
             if full is None:
-                self._permit = verdict.permit
-                self._phase_began = now
-                self._do(Write((requested, self._ledger.admitted(verdict, now)), durable=True))
+                self._admit(verdict, now)
                 return
             verdict = full
-        rejection = verdict.answer if isinstance(verdict.answer, Rejection) else Reject.NO_REASON
-        refused = self._ledger.refused(verdict, self._ledger.new_id(), str(rejection), now)
-        self._do(Write((requested, refused)))
+        self._refuse(verdict, self._ledger.new_id(), now)
+
+    def _admit(self, verdict: AllowAssociation, now: float) -> None:
+        self._permit = verdict.permit
+        self._expires = self._expiry(verdict.permit, now)
+        self._phase_began = now
+        self._do(Write((*self._take_opening(), self._ledger.admitted(verdict, now)), durable=True))
+
+    def _refuse(self, denied: Deny, refusal_id: str, now: float) -> None:
+        """Not admitted: the record says why, the requestor gets the answer."""
+        rejection = denied.answer if isinstance(denied.answer, Rejection) else Reject.NO_REASON
+        refused = self._ledger.refused(denied, refusal_id, str(rejection), now)
+        self._do(Write((*self._take_opening(), refused)))
         self._reject(rejection, now)
         self._ended = True
 
+    def _take_opening(self) -> tuple[Record, ...]:
+        opening, self._opening = self._opening, ()
+        return opening
+
+    def _expiry(self, permit: AssociationPermit, now: float) -> float:
+        """When the proof of who the user is ends, on our clock; NEVER when that ends nothing."""
+        return NEVER if permit.expires is None else now + permit.expires - self._wall(now)
+
+    def _answered(self, verification: Verification, now: float) -> None:
+        claims, self._asked = self._asked, None
+        facts = self._facts
+        if claims is None or facts is None or self._requestor.state is not State.AWAITING_LOCAL_DECISION:
+            return  # the requestor left meanwhile, or was refused for want of an answer
+        match verification:
+            case Verified(principal, server_response):
+                self._principal, self._server_response = principal, server_response
+                self._ledger.identified(principal)
+                self._opening = (self._ledger.identity_verified(principal, now),)
+                self._decide(facts, now)
+            case Refuted(cause, reason):
+                self._unidentified(claims, verification, f"{cause.value}: {reason}", now)
+            case Unavailable(reason):
+                self._unidentified(claims, verification, reason, now)
+            case _:
+                assert_never(verification)
+
+    def _unidentified(self, claims: Claims, why: Refuted | Unavailable, reason: str, now: float) -> None:
+        """Whatever was wrong with the claims, the other side sees the same; only "try again later" differs."""
+        refusal_id = self._ledger.new_id()
+        self._opening = (self._ledger.identity_refused(claims, why, refusal_id, now),)
+        answer = Reject.USER_IDENTITY_FAILED if isinstance(why, Refuted) else Reject.TEMPORARY_CONGESTION
+        self._refuse(Deny("verifier", reason, answer), refusal_id, now)
+
     def _recorded(self, durable: bool, now: float) -> None:
-        if self._requestor.state is not State.AWAITING_LOCAL_DECISION or self._permit is None:
+        permit = self._permit
+        if self._requestor.state is not State.AWAITING_LOCAL_DECISION or permit is None:
             return  # the requestor left meanwhile
         if self._sent is not None:
             return  # said before
-        if durable:
-            self._acceptor.on(Occurrence.LOCAL_REQUEST)
-            self._sent = self._permit
-            self._do(Connect(self._permit))
+        if not durable:
+            denied = Deny("audit.on_failure", "the admission could not be recorded", Reject.TEMPORARY_CONGESTION)
+            self._refuse(denied, self._ledger.new_id(), now)
             return
-        denied = Deny("audit.on_failure", "the admission could not be recorded", Reject.TEMPORARY_CONGESTION)
-        status = str(Reject.TEMPORARY_CONGESTION)
-        self._do(Write((self._ledger.refused(denied, self._ledger.new_id(), status, now),)))
-        self._reject(Reject.TEMPORARY_CONGESTION, now)
-        self._ended = True
+        self._request = permit.request
+        if _needs_token(permit):
+            token = self._upstream_token(permit)
+            if token is None:
+                why = f"archive {permit.route.archive.name} is to be told who the user is, and there is no token"
+                denied = Deny(f"archive[{permit.route.archive.name}].identity", why, Reject.TEMPORARY_CONGESTION)
+                self._refuse(denied, self._ledger.new_id(), now)
+                return
+            told = replace(permit.request.user_information, user_identity=UserIdentity(IdentityType.JWT, False, token))
+            self._request = replace(permit.request, user_information=told)
+        self._acceptor.on(Occurrence.LOCAL_REQUEST)
+        self._sent = permit
+        self._do(Connect(permit))
 
     def _connected(self, now: float) -> None:
-        permit = self._sent
+        permit, request = self._sent, self._request
         half = self._acceptor
-        if permit is None or half.state is not State.AWAITING_CONNECTION:
+        if permit is None or request is None or half.state is not State.AWAITING_CONNECTION:
             return
         half.on(Occurrence.CONNECTED)
         self._phase_began = now
         # What the acceptor sends right behind its answer is held to what it was told here.
-        self._framers[Side.ACCEPTOR].data_pdu = permit.request.user_information.maximum_length
-        self._do(Relay(Side.ACCEPTOR, encode(permit.request), permit))
+        self._framers[Side.ACCEPTOR].data_pdu = request.user_information.maximum_length
+        self._do(Relay(Side.ACCEPTOR, encode(request), permit))
 
     def _unreachable(self, why: str, now: float) -> None:
         if self._acceptor.state is State.AWAITING_CONNECTION:
@@ -352,7 +446,13 @@ class Session:
         self._framers[Side.REQUESTOR].data_pdu = agreement.to_acceptor
         self._framers[Side.ACCEPTOR].data_pdu = agreement.to_requestor
         self._requestor.on(Occurrence.LOCAL_ACCEPT)
-        self._do(Relay(Side.REQUESTOR, encode(agreement.accept), permit))
+        answer = agreement.accept
+        offered = facts.request.user_information.user_identity
+        if permit.principal is not None and offered is not None and offered.positive_response_requested:
+            # Only who was verified, and asked, is told so (PS3.7 D.3.3.7.2).
+            told = replace(answer.user_information, user_identity_response=self._server_response or b"")
+            answer = replace(answer, user_information=told)
+        self._do(Relay(Side.REQUESTOR, encode(answer), permit))
 
     def _rejected(self, rejection: Rejection, now: float) -> None:
         """The other party's own refusal is passed on: it knows why, and whether to try again.
@@ -494,7 +594,9 @@ class Session:
                 self._do(Close(side, reset=True))
                 return
         requestor, acceptor = self._requestor, self._acceptor
-        if requestor.state is State.AWAITING_REQUEST:
+        if self._asked is not None:
+            self._answered(Unavailable(f"no verifier answered within {limits.identity:g} s"), now)
+        elif requestor.state is State.AWAITING_REQUEST:
             seconds = limits.associate_deadline if self._bytes else limits.first_byte
             self._drop_half_open("limits", f"no A-ASSOCIATE-RQ within {seconds:g} s", now)
         elif acceptor.state is State.AWAITING_ANSWER:
@@ -502,6 +604,8 @@ class Session:
             self._refuse_unanswered(f"the acceptor gave no answer within {limits.archive_answer:g} s", now)
         elif now >= self._began + limits.absolute:
             self._give_up("limits.absolute", f"older than {limits.absolute:g} s", now)
+        elif now >= self._expires:
+            self._give_up("role.on_expiry", "the proof of who its user is has expired", now)
         elif self._dialogue is not None and self._dialogue.busy:
             self._give_up("limits.no_progress", f"no byte for {limits.no_progress:g} s inside an operation", now)
         else:
@@ -536,7 +640,9 @@ class Session:
             return
         if self._permit is None or self._facts is None or self._ended:
             return
-        verdict = policy.decide_association(self._facts)
+        verdict = policy.decide_association(self._facts, self._principal, at=self._wall(now))
+        if isinstance(verdict, AskIdentity):
+            verdict = Deny("verifier", "its user would have to be verified", Reject.USER_IDENTITY_FAILED)
         if isinstance(verdict, Deny):
             self._give_up(verdict.rule, f"no longer allowed: {verdict.reason}", now)
             return
@@ -547,6 +653,7 @@ class Session:
             return
         # What was negotiated stays; what is asked from now on is judged by the new permit.
         self._permit = verdict.permit
+        self._expires = self._expiry(verdict.permit, now)
         if self._dialogue is not None:
             self._dialogue.permit, self._dialogue.policy = verdict.permit, policy
 
@@ -604,6 +711,16 @@ class Session:
 
     def _do(self, command: Command) -> None:
         self._commands.append(command)
+
+
+def _needs_token(permit: AssociationPermit) -> bool:
+    match permit.route.archive.identity:
+        case UpstreamIdentity.LOGIN:
+            return permit.route.direction is Direction.TO_ARCHIVE
+        case UpstreamIdentity.MINT:
+            return permit.principal is not None
+        case UpstreamIdentity.STRIP | UpstreamIdentity.PASS | UpstreamIdentity.MAP:
+            return False
 
 
 def _plain(abort: Abort) -> Abort:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dicomgate.audit.record import Event
 from dicomgate.gate.settings import ClientTls
+from dicomgate.policy.model import Assurance, Endpoint
 from dicomgate.session.limits import SessionLimits
 from dicomgate.wire.codec import encode
 from dicomgate.wire.codes import Reject
-from dicomgate.wire.pdu import AssociateReject
-from gate.encrypted import House, house
+from dicomgate.wire.pdu import AssociateAccept, AssociateReject
+from gate.encrypted import HERE, ArchiveThread, House, house, settings
 from lab.pki import CLIENT, DAY, SERVER, Authority, Identity
 from session.cast import ON_ECHO, request
 
@@ -169,3 +171,24 @@ def test_an_archive_that_wants_a_certificate_the_gate_has_not(tmp_path: Path) ->
         # TLS 1.3 tells it with the first read, after the handshake.
         ended = made.until(lambda: made.of(Event.ASSOCIATION_ENDED), "the end")[-1]
         assert ended.reason == "the acceptor went away: tlsv13 alert certificate required"
+
+
+def test_the_way_back_to_a_peer_is_encrypted_too(tmp_path: Path) -> None:
+    """The archive calls back; the peer that listens shows its certificate, and sees the gate's."""
+    made = House(tmp_path)
+    context = server(archive(made, "ct-1"), made.ca.certificate)
+    listening = ArchiveThread(context)
+    wanted = settings(None, 1, certificates=None, assurance=Assurance.ADDRESS)
+    rules = wanted.rules
+    calling = replace(rules.archives[0], networks=HERE, calling_ae_titles=("ARCHIVE",))
+    peer = replace(rules.peers[0], endpoint=Endpoint("127.0.0.1", listening.port))
+    tls = ClientTls(made.ca.certificate, made.gate_identity.certificate, made.gate_identity.key)
+    made.start(replace(wanted, rules=replace(rules, archives=(calling,), peers=(peer,)), peer_tls={"ct-1": tls}))
+    try:
+        party = made.plain()
+        party.send(encode(request("ARCHIVE", "CT1", ON_ECHO)))
+        assert isinstance(party.pdu(), AssociateAccept)
+        assert listening.protocols == ["dicom"]
+    finally:
+        made.stop()
+        listening.close()

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dicomgate.audit.record import Event, Record
-from dicomgate.gate.settings import ConnectionLimits, ServerTls, TlsProfile
+from dicomgate.gate.settings import ConnectionLimits, NamedIdentity, ServerTls, TlsProfile
 from dicomgate.policy.model import Assurance, CertificateKind, CertificatePattern
 from dicomgate.session.limits import SessionLimits
 from dicomgate.wire.codec import encode
@@ -416,3 +417,46 @@ def test_expiry_is_judged_when_a_client_comes(tmp_path: Path) -> None:
         made.client(soon).echoes()
         made.until(lambda: made.gate.wall(made.gate.now()) > soon.facts.not_after + 1, "that it has expired")
         assert made.refused(soon).reason == REASONS["expired"]
+
+
+def test_the_certificate_that_was_asked_for_by_name(tmp_path: Path) -> None:
+    def named(made: House) -> ServerTls:
+        other = made.ca.issue("other", names=["gate.clinic.example", "127.0.0.1"], usage=[SERVER])
+        names = ("gate.clinic.example", "Second.Clinic.Example")
+        return replace(made.tls, others=(NamedIdentity(names, other.certificate, other.key),))
+
+    with house(tmp_path, tls=named) as made:
+
+        def shown(name: str) -> bytes | None:
+            context = made.device.context(made.ca.certificate)
+            context.check_hostname = False
+            party = made.plain()
+            party = made.keep(Party(context.wrap_socket(party.sock, server_hostname=name)))
+            assert isinstance(party.sock, ssl.SSLSocket)
+            der = party.sock.getpeercert(binary_form=True)
+            party.echoes()
+            return der
+
+        usual = shown("gate.lab.example")
+        other = shown("gate.clinic.example")
+        assert usual != other
+        assert shown("second.clinic.example") == shown("GATE.clinic.example") == other
+        assert shown("nobody.example") == shown("127.0.0.1") == usual
+
+
+def test_a_client_without_the_right_certificate_is_refused_under_every_name(tmp_path: Path) -> None:
+    def named(made: House) -> ServerTls:
+        other = made.ca.issue("other", names=["gate.clinic.example"], usage=[SERVER])
+        return replace(made.tls, others=(NamedIdentity(("gate.clinic.example",), other.certificate, other.key),))
+
+    with house(tmp_path, tls=named) as made:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(made.ca.certificate)
+        party = made.plain()
+        with suppress(OSError):  # TLS 1.3 tells a client with its first read only
+            party = made.keep(Party(context.wrap_socket(party.sock, server_hostname="gate.clinic.example")))
+            party.send(encode(request("CT1", "ARCHIVE", ON_ECHO)))
+            assert party.sock.recv(1) == b""
+        refused = made.until(lambda: made.of(Event.CONNECTION_REFUSED), "a refusal")
+        assert refused[0].rule == "listener[outside].tls"
+        assert made.of(Event.ASSOCIATION_REQUESTED) == []

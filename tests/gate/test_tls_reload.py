@@ -14,6 +14,7 @@ from dicomgate.audit.record import Event
 from dicomgate.gate import credentials
 from dicomgate.gate.settings import ClientTls, ServerTls
 from dicomgate.gate.tls import TlsFilesError
+from dicomgate.policy.verdict import Direction, Route
 from dicomgate.wire.codec import encode
 from dicomgate.wire.pdu import AssociateAccept, ReleaseReply, ReleaseRequest
 from gate.encrypted import House, house, settings
@@ -167,14 +168,16 @@ def test_contexts_are_made_anew_each_hour_without_a_word(tmp_path: Path) -> None
     def report(place: str, error: TlsFilesError | None) -> None:
         said.append((place, error))
 
-    first = held.of_listener("outside"), held.of_archive("main")
+    rules = settings(None, 104).rules
+    main = Route(Direction.TO_ARCHIVE, rules.archives[0], rules.peers[0], ())
+    first = held.of_listener("outside"), held.of_called(main)
     held.sweep(3599.0, report)
-    assert (held.of_listener("outside"), held.of_archive("main")) == first
+    assert (held.of_listener("outside"), held.of_called(main)) == first
     held.sweep(3600.0, report)
     assert held.of_listener("outside") is not first[0]
-    assert held.of_archive("main") is not first[1]
+    assert held.of_called(main) is not first[1]
     assert said == []
-    assert held.of_listener("other") is held.of_archive("other") is None
+    assert held.of_listener("other") is held.of_called(replace(main, direction=Direction.TO_PEER)) is None
     made.ca.certificate.unlink()
     held.sweep(3601.0, report)
     assert [place for place, _ in said] == ["listener[outside]", "archive[main]"]  # type: ignore[misc]

@@ -6,7 +6,14 @@ from pathlib import Path
 from dicomgate.config import schema
 from dicomgate.config.document import Document
 from dicomgate.config.units import literal
-from dicomgate.gate.settings import ClientTls, ConnectionLimits, GateSettings, ListenerSettings, ServerTls
+from dicomgate.gate.settings import (
+    ClientTls,
+    ConnectionLimits,
+    GateSettings,
+    ListenerSettings,
+    NamedIdentity,
+    ServerTls,
+)
 from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
 from dicomgate.session.limits import SessionLimits
 
@@ -44,6 +51,7 @@ def build(document: Document, base: Path) -> GateSettings:
         archive_tls={
             entry.table.name: _client_tls(entry.table.tls, base) for entry in document.archives if entry.table.tls
         },
+        peer_tls={entry.table.name: _client_tls(entry.table.tls, base) for entry in document.peers if entry.table.tls},
     )
 
 
@@ -76,10 +84,11 @@ def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:
         client_certificate_required=table.client_certificate is schema.ClientCertificate.REQUIRED,
         crl=None if table.crl is None else base / table.crl,
         profile=table.profile,
+        others=tuple(NamedIdentity(tuple(n.names), base / n.certificate, base / n.key) for n in table.sni),
     )
 
 
-def _client_tls(table: schema.ArchiveTls, base: Path) -> ClientTls:
+def _client_tls(table: schema.CalledTls, base: Path) -> ClientTls:
     return ClientTls(
         ca=base / table.ca,
         certificate=None if table.certificate is None else base / table.certificate,

@@ -201,15 +201,34 @@ def _client_certificates_are_vouched_for(document: Document) -> Iterator[Problem
 
 
 def _certificate_and_key_together(document: Document) -> Iterator[Problem]:
-    for entry in document.archives:
-        tls = entry.table.tls
+    called = [(entry.key, entry.table.tls) for entry in document.archives]
+    called += [(entry.key, entry.table.tls) for entry in document.peers]
+    for key, tls in called:
         if tls is not None and (tls.certificate is None) is not (tls.key is None):
             there, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
             yield document.error(
-                f"{entry.key}.tls.{missing}",
+                f"{key}.tls.{missing}",
                 f"expected this key beside {there}, but it is missing",
                 "the gate shows a certificate with both, and none without",
             )
+
+
+def _tls_needs_an_address(document: Document) -> Iterator[Problem]:
+    for peer in document.peers:
+        if peer.table.tls is not None and not peer.written("address"):
+            yield document.error(
+                f"{peer.key}.tls",
+                "expected address beside it: it says how the peer is called back",
+                "write the address where it listens; how it comes in is said at the listener",
+            )
+
+
+def _each_name_has_one_certificate(document: Document) -> Iterator[Problem]:
+    for entry in document.listeners:
+        names = [name.lower() for each in (entry.table.tls.sni if entry.table.tls else ()) for name in each.names]
+        for name in _repeated(names):
+            text = f"expected each name once, came {shown(name)} in several entries"
+            yield document.error(f"{entry.key}.tls.sni", text, "give each name to one certificate")
 
 
 def _devices_can_prove_themselves(document: Document) -> Iterator[Problem]:
@@ -303,6 +322,8 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _way_back,
     _client_certificates_are_vouched_for,
     _certificate_and_key_together,
+    _tls_needs_an_address,
+    _each_name_has_one_certificate,
     _devices_can_prove_themselves,
     _known_verifiers,
     _known_roles,

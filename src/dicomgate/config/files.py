@@ -13,8 +13,9 @@ def examine_files(settings: GateSettings, file: str, now: float) -> Iterator[Pro
     for listener in settings.listeners:
         if listener.tls is not None:
             yield from _tls(file, f"listener[{listener.name}].tls", listener.tls, now)
-    for archive, tls in settings.archive_tls.items():
-        yield from _tls(file, f"archive[{archive}].tls", tls, now)
+    for table, parties in (("archive", settings.archive_tls), ("peer", settings.peer_tls)):
+        for name, tls in parties.items():
+            yield from _tls(file, f"{table}[{name}].tls", tls, now)
 
 
 def _tls(file: str, key: str, tls: ServerTls | ClientTls, now: float) -> Iterator[Problem]:

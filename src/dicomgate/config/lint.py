@@ -76,8 +76,9 @@ def _plaintext_in_public(document: Document, settings: GateSettings) -> Warnings
 
 def _unsafe_profile(document: Document, settings: GateSettings) -> Warnings:
     places = [(f"listener[{listener.name}]", listener.tls) for listener in settings.listeners]
-    of_archives = [(f"archive[{name}]", tls) for name, tls in settings.archive_tls.items()]
-    for key, tls in (*places, *of_archives):
+    called = [(f"archive[{name}]", tls) for name, tls in settings.archive_tls.items()]
+    called += [(f"peer[{name}]", tls) for name, tls in settings.peer_tls.items()]
+    for key, tls in (*places, *called):
         if tls is not None and tls.profile is TlsProfile.UNSAFE_LEGACY:
             yield document.warning(
                 f"{key}.tls.profile",
@@ -88,11 +89,11 @@ def _unsafe_profile(document: Document, settings: GateSettings) -> Warnings:
 
 def _plaintext_way_back(document: Document, settings: GateSettings) -> Warnings:
     for peer in settings.rules.peers:
-        if peer.endpoint is not None and peer.certificates is not None:
+        if peer.endpoint is not None and peer.certificates is not None and peer.name not in settings.peer_tls:
             yield document.warning(
                 f"peer[{peer.name}].address",
                 "the archive's way back to this peer is plaintext, although the peer itself comes with TLS",
-                "keep that way inside a trusted or tunnelled network",
+                "write tls at the peer, or keep that way inside a trusted or tunnelled network",
             )
 
 

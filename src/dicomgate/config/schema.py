@@ -183,6 +183,16 @@ class GateTable(Table):
     )
 
 
+class SniTable(Table):
+    """One entry of `sni` in the `tls` of a `[[listener]]`."""
+
+    names: Annotated[list[Annotated[str, PlainValidator(words.host_name)]], Field(min_length=1)] = Field(
+        description="Array of the names that clients ask for."
+    )
+    certificate: FilePath = Field(description="File with the certificate chain that they are shown (PEM).")
+    key: FilePath = Field(description="File with its private key (PEM).")
+
+
 class ListenerTls(Table):
     """`tls` of a `[[listener]]`."""
 
@@ -204,6 +214,11 @@ class ListenerTls(Table):
     profile: Profile = Field(
         default=TlsProfile.BCP195, description="bcp195, modified-bcp195, tls13-only or unsafe-legacy."
     )
+    sni: list[SniTable] = Field(
+        default=[],
+        description="Array of tables with names, certificate and key: who asks for one of the names (SNI) is shown "
+        "that certificate.",
+    )
 
 
 class ClientTls(Table):
@@ -214,8 +229,8 @@ class ClientTls(Table):
     key: FilePath | None = Field(default=None, description="File with its private key (PEM).")
 
 
-class ArchiveTls(ClientTls):
-    """`tls` of an `[[archive]]`."""
+class CalledTls(ClientTls):
+    """`tls` of an `[[archive]]` or a `[[peer]]`, which the gate calls."""
 
     name: Annotated[str, PlainValidator(words.host_name)] | None = Field(
         default=None, description="Name that its certificate must bear. Absent: the host of `address`."
@@ -288,7 +303,7 @@ class ArchiveTable(Table):
         description='With identity = "map": table of "user:NAME" or "role:NAME" to the calling AE title that the '
         "archive sees. Users go before roles; else calling_ae holds.",
     )
-    tls: ArchiveTls | None = Field(
+    tls: CalledTls | None = Field(
         default=None, description="Table: ca, certificate, key, name, spki, profile. Absent: plaintext."
     )
     max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
@@ -328,6 +343,10 @@ class PeerTable(Table):
     )
     address: Place | None = Field(
         default=None, description="HOST:PORT where it listens, if the archive may call it back."
+    )
+    tls: CalledTls | None = Field(
+        default=None,
+        description="Table: ca, certificate, key, name, spki, profile; how `address` is called. Absent: plaintext.",
     )
     sop_classes: list[Annotated[str, PlainValidator(words.sop_class)]] | None = Field(
         default=None,

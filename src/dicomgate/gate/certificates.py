@@ -68,8 +68,10 @@ def examine(tls: ServerTls | ClientTls, now: float) -> list[Finding]:
     """What is wrong with the files of one `tls` table; `now` is seconds since 1970."""
     examination = _Examination(now)
     match tls:
-        case ServerTls(certificate, key, client_ca, _, crl):
+        case ServerTls(certificate, key, client_ca, _, crl, _, others):
             examination.identity(certificate, key)
+            for other in others:
+                examination.identity(other.certificate, other.key, "sni.")
             authorities = [] if client_ca is None else examination.authorities("client_ca", client_ca)
             if crl is not None:
                 examination.revocations(crl, authorities)
@@ -90,28 +92,29 @@ class _Examination:
     def _find(self, setting: str, path: Path, text: str, hint: str, *, fatal: bool = True) -> None:
         self.findings.append(Finding(setting, path, fatal, text, hint))
 
-    def identity(self, certificate: Path, key: Path) -> None:
-        chain = self._certificates("certificate", certificate)
+    def identity(self, certificate: Path, key: Path, within: str = "") -> None:
+        certificate_setting, key_setting = f"{within}certificate", f"{within}key"
+        chain = self._certificates(certificate_setting, certificate)
         for link in chain:
-            self._dates("certificate", certificate, link, fatal=link is chain[0])
-        content = self._content("key", key)
+            self._dates(certificate_setting, certificate, link, fatal=link is chain[0])
+        content = self._content(key_setting, key)
         if content is None:
             return
         if key.stat().st_mode & stat.S_IRWXO:
             text = f"every user of this machine may read {key}"
-            self._find("key", key, text, "take the rights of others away: chmod o= FILE", fatal=False)
+            self._find(key_setting, key, text, "take the rights of others away: chmod o= FILE", fatal=False)
         try:
             private = load_pem_private_key(content, None)
         except TypeError:
             hint = "store it without a passphrase, readable by the gate's user only: nobody is there to type one"
-            self._find("key", key, f"expected a key without a passphrase, came {key} with one", hint)
+            self._find(key_setting, key, f"expected a key without a passphrase, came {key} with one", hint)
         except (ValueError, UnsupportedAlgorithm):
             hint = "name the private key that the certificate was made for, as PEM"
-            self._find("key", key, f"expected a private key (PEM), came something else in {key}", hint)
+            self._find(key_setting, key, f"expected a private key (PEM), came something else in {key}", hint)
         else:
             if chain and _spki(private.public_key()) != _spki(chain[0].public_key()):
                 text = f"{key} is not the key of the first certificate in {certificate}"
-                self._find("key", key, text, "name the key it was made for; the gate's certificate stands first")
+                self._find(key_setting, key, text, "name the key it was made for; the gate's certificate stands first")
 
     def authorities(self, setting: str, path: Path) -> list[x509.Certificate]:
         found = self._certificates(setting, path)

@@ -20,7 +20,7 @@ from dicomgate.gate.tls import reason
 from dicomgate.gate.tls_link import TlsLink
 from dicomgate.gate.upstream import SocketAddress
 from dicomgate.identity.verifier import Verification
-from dicomgate.policy.verdict import AssociationPermit, Deny, Direction, Route
+from dicomgate.policy.verdict import AssociationPermit, Deny, Route
 from dicomgate.session.events import (
     Answered,
     Close,
@@ -324,16 +324,16 @@ class Connection:
             self._try_next(why)
             return
         route = self._route
-        if route is not None and route.direction is Direction.TO_ARCHIVE:
-            context = self._gate.credentials.of_archive(route.archive.name)
+        if route is not None:
+            context = self._gate.credentials.of_called(route)
             if context is not None:
                 self._encrypt(context, sock, address, route)
                 return
         self._reached(sock, address)
 
     def _encrypt(self, context: ssl.SSLContext, sock: socket.socket, address: SocketAddress, route: Route) -> None:
-        """TLS towards an archive, within the same deadline as its TCP connect."""
-        settings = self._gate.settings.archive_tls.get(route.archive.name)
+        """TLS towards the party that is called, within the same deadline as its TCP connect."""
+        settings = self._gate.settings.called_tls(route)
         name = (settings and settings.name) or self._gate.upstreams.host_of(address, route.endpoints)
         pins = settings.spki if settings is not None else frozenset()
         self._gate.poller.watch(sock.fileno(), None, None)

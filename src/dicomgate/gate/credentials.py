@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dicomgate.gate.settings import ClientTls, GateSettings, ServerTls
 from dicomgate.gate.tls import TlsFilesError, client_context, server_context
+from dicomgate.policy.verdict import Direction, Route
 
 _LOOK_EVERY = 2.0
 """Seconds between two looks at the files."""
@@ -19,7 +20,7 @@ _KEEP = 3600.0
 
 Signature = tuple[tuple[int, ...] | None, ...]
 Reported = Callable[[str, TlsFilesError | None], None]
-"""Called with `listener[NAME]` or `archive[NAME]`: it has a new context (None), or has to keep the old one."""
+"""Called with `listener[NAME]`, `archive[NAME]` or `peer[NAME]`: a new context is used (None), or the old one kept."""
 
 
 @dataclass(slots=True)
@@ -39,17 +40,19 @@ class Credentials:
         for listener in settings.listeners:
             if listener.tls is not None:
                 self._held[f"listener[{listener.name}]"] = _made(listener.tls, now)
-        for archive, tls in settings.archive_tls.items():
-            self._held[f"archive[{archive}]"] = _made(tls, now)
+        for table, parties in (("archive", settings.archive_tls), ("peer", settings.peer_tls)):
+            for name, tls in parties.items():
+                self._held[f"{table}[{name}]"] = _made(tls, now)
 
     def of_listener(self, name: str) -> ssl.SSLContext | None:
         """What its clients are met with; None for plaintext."""
         held = self._held.get(f"listener[{name}]")
         return None if held is None else held.context
 
-    def of_archive(self, name: str) -> ssl.SSLContext | None:
-        """What it is connected to with; None for plaintext."""
-        held = self._held.get(f"archive[{name}]")
+    def of_called(self, route: Route) -> ssl.SSLContext | None:
+        """What the party at the end of this route is connected to with; None for plaintext."""
+        table = "archive" if route.direction is Direction.TO_ARCHIVE else "peer"
+        held = self._held.get(f"{table}[{route.name}]")
         return None if held is None else held.context
 
     def sweep(self, now: float, reported: Reported) -> None:
@@ -84,8 +87,13 @@ def _context(tls: ServerTls | ClientTls) -> ssl.SSLContext:
 
 def _signature(tls: ServerTls | ClientTls) -> Signature:
     """Changes when a file is written, replaced, moved, or given other rights."""
-    others = (tls.client_ca, tls.crl) if isinstance(tls, ServerTls) else (tls.ca,)
-    return tuple(_stamp(path) for path in (tls.certificate, tls.key, *others) if path is not None)
+    paths: tuple[Path | None, ...]
+    if isinstance(tls, ServerTls):
+        named = (path for identity in tls.others for path in (identity.certificate, identity.key))
+        paths = (tls.certificate, tls.key, tls.client_ca, tls.crl, *named)
+    else:
+        paths = (tls.certificate, tls.key, tls.ca)
+    return tuple(_stamp(path) for path in paths if path is not None)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dicomgate.policy.model import NOBODY, Endpoint, Networks, Rules
+from dicomgate.policy.verdict import Direction, Route
 from dicomgate.session.limits import SessionLimits
 
 
@@ -19,8 +20,20 @@ class TlsProfile(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedIdentity:
+    """A certificate that is shown to clients that ask for one of these names (SNI, RFC 6066 3)."""
+
+    names: tuple[str, ...]
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ServerTls:
-    """The gate as a TLS server. Without `client_ca` no client is asked for a certificate."""
+    """The gate as a TLS server. Without `client_ca` no client is asked for a certificate.
+
+    Who asks for a name of none of `others`, or for no name, is shown `certificate`.
+    """
 
     certificate: Path
     key: Path
@@ -28,6 +41,7 @@ class ServerTls:
     client_certificate_required: bool = True
     crl: Path | None = None
     profile: TlsProfile = TlsProfile.BCP195
+    others: tuple[NamedIdentity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +97,10 @@ class GateSettings:
     """`refuse`: no association without a durable record; `continue`: let it pass and count it."""
     archive_tls: Mapping[str, ClientTls] = field(default_factory=dict)
     """By name of the archive; one that is missing is spoken to in plaintext."""
+    peer_tls: Mapping[str, ClientTls] = field(default_factory=dict)
+    """The same for peers that an archive calls back."""
+
+    def called_tls(self, route: Route) -> ClientTls | None:
+        """How the party at the end of this route is spoken to; None in plaintext."""
+        held = self.archive_tls if route.direction is Direction.TO_ARCHIVE else self.peer_tls
+        return held.get(route.name)

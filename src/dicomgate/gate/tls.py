@@ -8,6 +8,8 @@ import re
 import ssl
 import time
 import warnings
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from dicomgate.gate.certificates import examine
@@ -52,10 +54,32 @@ class TlsFilesError(Exception):
 def server_context(tls: ServerTls) -> ssl.SSLContext:
     """A context for accepted connections; TlsFilesError when a file cannot be used."""
     _refuse_bad_files(tls)
+    context = _server_context(tls, tls.certificate, tls.key)
+    named = {
+        name.lower().removesuffix("."): _server_context(tls, identity.certificate, identity.key)
+        for identity in tls.others
+        for name in identity.names
+    }
+    if named:
+        context.sni_callback = partial(_choose, named)
+    return context
+
+
+def _choose(
+    named: Mapping[str, ssl.SSLContext], sock: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+) -> int | None:
+    """Show the certificate that was asked for; whoever asks for another name judges the usual one."""
+    chosen = named.get((name or "").lower().removesuffix("."))
+    if chosen is not None:
+        sock.context = chosen
+    return None
+
+
+def _server_context(tls: ServerTls, certificate: Path, key: Path) -> ssl.SSLContext:
     context = _context(ssl.PROTOCOL_TLS_SERVER, tls.profile)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     try:
-        context.load_cert_chain(tls.certificate, tls.key, _no_passphrase)
+        context.load_cert_chain(certificate, key, _no_passphrase)
         if tls.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED if tls.client_certificate_required else ssl.CERT_OPTIONAL
             context.load_verify_locations(tls.client_ca)
@@ -63,7 +87,7 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
             context.load_verify_locations(tls.crl)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     except OSError as error:
-        raise TlsFilesError(tls.certificate, reason(error)) from None
+        raise TlsFilesError(certificate, reason(error)) from None
     return context
 
 

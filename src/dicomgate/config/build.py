@@ -115,6 +115,7 @@ def _archive(table: schema.ArchiveTable) -> Archive:
         calling_ae=table.calling_ae,
         max_associations=table.max_associations,
         identity=table.identity,
+        certificates=None if table.certificates is None else tuple(table.certificates),
         calling_ae_of_user=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "user"),
         calling_ae_of_role=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "role"),
     )

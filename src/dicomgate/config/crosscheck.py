@@ -305,6 +305,19 @@ def _maps_are_used(document: Document) -> Iterator[Problem]:
             )
 
 
+def _archives_can_prove_themselves(document: Document) -> Iterator[Problem]:
+    if any(entry.broken for entry in document.listeners):
+        return
+    asked = any(entry.table.tls and entry.table.tls.client_ca for entry in document.listeners)
+    for archive in document.archives:
+        if archive.table.certificates and not asked:
+            yield document.error(
+                f"{archive.key}.certificates",
+                "expected a listener that asks for certificates, came no listener with tls.client_ca",
+                "write client_ca in the tls of the listener where it calls back, or ask for no certificate",
+            )
+
+
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
@@ -329,4 +342,5 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _known_roles,
     _named_users_come_from_proven_devices,
     _maps_are_used,
+    _archives_can_prove_themselves,
 )

@@ -306,6 +306,11 @@ class ArchiveTable(Table):
     tls: CalledTls | None = Field(
         default=None, description="Table: ca, certificate, key, name, spki, profile. Absent: plaintext."
     )
+    certificates: list[Annotated[CertificatePattern, PlainValidator(words.certificate)]] | None = Field(
+        default=None,
+        description="Array of what its certificate is recognised by when it calls back: dns:…, uri:…, sha256:… or "
+        "spki:…. One must fit. Absent: no certificate is asked for. Empty: it may not call back.",
+    )
     max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
 
 

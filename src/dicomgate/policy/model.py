@@ -161,6 +161,13 @@ class CertificatePattern:
         return f"{self.kind.value}:{self.value}"
 
 
+def matches_one(patterns: tuple[CertificatePattern, ...] | None, certificate: CertificateFacts | None) -> bool:
+    """Is the certificate one of those listed? Where none was shown or none is listed, nothing is proven."""
+    if certificate is None or patterns is None:
+        return False
+    return any(pattern.matches(certificate) for pattern in patterns)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where something listens: a host name or literal address, and a TCP port."""
@@ -201,6 +208,8 @@ class Archive:
     calling_ae: str | None = None
     max_associations: int = 100
     identity: UpstreamIdentity = UpstreamIdentity.STRIP
+    certificates: tuple[CertificatePattern, ...] | None = None
+    """One of them must have been shown by who calls back in its name; None asks for none."""
     calling_ae_of_user: tuple[tuple[str, str], ...] = ()
     calling_ae_of_role: tuple[tuple[str, str], ...] = ()
 
@@ -241,9 +250,7 @@ class Peer:
 
     def is_proven_by(self, certificate: CertificateFacts | None) -> bool:
         """Is this one of its certificates? Nothing proves a peer that names none."""
-        if certificate is None or self.certificates is None:
-            return False
-        return any(pattern.matches(certificate) for pattern in self.certificates)
+        return matches_one(self.certificates, certificate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from dicomgate.policy.model import (
     Rules,
     UpstreamIdentity,
     Verb,
+    matches_one,
 )
 from dicomgate.policy.roles import allows, in_force, roles_of
 from dicomgate.policy.verbs import is_storage, names_same_service, service_of
@@ -168,6 +169,10 @@ class Policy:
         for archive in self.rules.archives:
             if calling not in archive.calling_ae_titles or origin.address not in archive.networks:
                 continue
+            if archive.certificates is not None and not matches_one(archive.certificates, origin.certificate):
+                why = f"{calling} is archive {archive.name}, but {_shown(origin.certificate)}"
+                steps.append(Step("certificate", why, False))
+                return self._deny(f"archive[{archive.name}].certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
             for peer in listening:
                 if archive.name in peer.archives and peer.endpoint is not None:
                     steps.append(Step("archive", f"{calling} from {origin.address} is archive {archive.name}", True))

@@ -49,6 +49,11 @@ def echo_command(echoes: int) -> Command:
     return (_program("echoscu"), "-aet", CALLING, "-aec", CALLED, "--repeat", str(echoes), "HOST", "PORT")
 
 
+def encrypted(command: Command) -> Command:
+    """The same over TLS, without a certificate of its own and without a look at the other side's."""
+    return (command[0], "+tla", "-ic", *command[1:])
+
+
 def run(command: Command, address: Address) -> float:
     """Wall seconds of one run against `address`; MeasurementError unless it ends well."""
     host, port = address

@@ -12,6 +12,7 @@ from statistics import median
 
 from bench.paths import UNLIMITED, Direct, Gate, GateOptions, HAProxy, Nginx, RelayPath
 from bench.process import MeasurementError
+from bench.tls import Identity, identity
 
 Values = dict[str, float]
 
@@ -43,6 +44,15 @@ class Plan:
     def gate(self) -> Gate:
         """The gate with its default limits."""
         return Gate(GateOptions(profile=self.profile))
+
+    def tls_gate(self, name: str = "gate") -> Gate:
+        """The same, with TLS for its clients."""
+        return Gate(GateOptions(tls=self.tls, profile=self.profile), name)
+
+    @property
+    def tls(self) -> Identity:
+        """The certificate of every relay that speaks TLS."""
+        return identity(self.room / "tls")
 
     def unlimited_gate(self, name: str = "gate") -> Gate:
         """The gate with every cap on how many raised out of the way."""

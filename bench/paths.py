@@ -18,6 +18,7 @@ from bench.process import (
     free_port,
     memory_bytes,
 )
+from bench.tls import Identity
 from bench.wire import CALLED, CALLING
 
 NGINX_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -84,10 +85,11 @@ def _installed(program: str) -> str:
 
 
 class HAProxy(RelayPath):
-    """HAProxy in tcp mode, one thread, splicing when it thinks it pays."""
+    """HAProxy in tcp mode, one thread, splicing when it thinks it pays. With `tls` its clients are encrypted."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Identity | None = None) -> None:
         super().__init__("haproxy")
+        self._tls = tls
 
     def start(self, target: Address, room: Path) -> Address:
         address = (LOOPBACK, free_port())
@@ -104,7 +106,7 @@ defaults
   timeout client 1h
   timeout server 1h
 listen relay
-  bind {address[0]}:{address[1]}
+  bind {address[0]}:{address[1]}{f" ssl crt {self._tls.both}" if self._tls else ""}
   server archive {target[0]}:{target[1]}
 """
         )
@@ -116,9 +118,10 @@ listen relay
 class Nginx(RelayPath):
     """nginx stream, one worker. `buffer` is proxy_buffer_size in KiB; None leaves the default of 16."""
 
-    def __init__(self, buffer: int | None = None) -> None:
+    def __init__(self, buffer: int | None = None, tls: Identity | None = None) -> None:
         super().__init__(f"nginx {buffer} KiB" if buffer else "nginx")
         self._buffer = buffer
+        self._tls = tls
 
     def start(self, target: Address, room: Path) -> Address:
         address = (LOOPBACK, free_port())
@@ -126,18 +129,52 @@ class Nginx(RelayPath):
         if not NGINX_STREAM_MODULE.exists():
             raise MeasurementError(f"nginx has no stream module: {NGINX_STREAM_MODULE} is missing")
         buffer = f"proxy_buffer_size {self._buffer}k;" if self._buffer else ""
+        tls = self._tls
+        certificate = f"ssl_certificate {tls.certificate}; ssl_certificate_key {tls.key};" if tls else ""
+        protocols = "ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""
         configuration.write_text(
             f"""load_module {NGINX_STREAM_MODULE};
 daemon off; master_process off; worker_processes 1; pid {room}/nginx.pid; error_log stderr warn;
 events {{ worker_connections {descriptor_limit() - 100}; }}
 stream {{ server {{
-  listen {address[0]}:{address[1]} backlog=4096; proxy_pass {target[0]}:{target[1]}; {buffer}
+  listen {address[0]}:{address[1]} backlog=4096{" ssl" if tls else ""}; {certificate} {protocols}
+  proxy_pass {target[0]}:{target[1]}; {buffer}
   proxy_timeout 1h; proxy_connect_timeout 5s; tcp_nodelay on;
 }} }}
 """
         )
         command = (_installed("nginx"), "-e", "stderr", "-p", str(room), "-c", str(configuration))
         self._program = Program("nginx", command, room)
+        self._program.accepts(address)
+        return address
+
+
+class Stunnel(RelayPath):
+    """stunnel, which takes TLS off and does nothing else."""
+
+    def __init__(self, tls: Identity) -> None:
+        super().__init__("stunnel")
+        self._tls = tls
+
+    def start(self, target: Address, room: Path) -> Address:
+        address = (LOOPBACK, free_port())
+        configuration = room / "stunnel.conf"
+        configuration.write_text(
+            f"""foreground = yes
+pid =
+syslog = no
+debug = warning
+socket = l:TCP_NODELAY=1
+socket = r:TCP_NODELAY=1
+[relay]
+accept = {address[0]}:{address[1]}
+connect = {target[0]}:{target[1]}
+cert = {self._tls.certificate}
+key = {self._tls.key}
+sslVersionMin = TLSv1.2
+"""
+        )
+        self._program = Program("stunnel", (_installed("stunnel4"), str(configuration)), room)
         self._program.accepts(address)
         return address
 
@@ -152,6 +189,8 @@ class GateOptions:
     may: tuple[str, ...] = ("echo", "store")
     limits: dict[str, int] = field(default_factory=dict)
     max_associations: int | None = None
+    tls: Identity | None = None
+    """How clients are met; None is plaintext."""
     profile: bool = False
     """Run it under cProfile; the profile stands in `PROFILE` in its room when it ends."""
 
@@ -173,6 +212,7 @@ class Gate(RelayPath):
         options = self._options
         may = ", ".join(f'"{verb}"' for verb in options.may)
         ceiling = f"max_associations = {options.max_associations}\n" if options.max_associations else ""
+        tls = f'tls = {{ certificate = "{options.tls.certificate}", key = "{options.tls.key}" }}' if options.tls else ""
         limits = "[limits]\n" + "".join(f"{key} = {value}\n" for key, value in options.limits.items())
         return f"""[gate]
 name = "bench"
@@ -182,6 +222,7 @@ state = "sqlite:///state.db"
 name = "bench"
 bind = "{LOOPBACK}:0"
 networks = ["127.0.0.0/8"]
+{tls}
 
 [[archive]]
 name = "main"

@@ -15,6 +15,7 @@ from bench.process import ROOT
 PROGRAMS = {
     "HAProxy": ("/usr/sbin/haproxy", "-v"),
     "nginx": ("/usr/sbin/nginx", "-v"),
+    "stunnel": ("/usr/bin/stunnel4", "-version"),
     "DCMTK": ("/usr/bin/storescu", "--version"),
     "Orthanc": ("/usr/sbin/Orthanc", "--version"),
 }

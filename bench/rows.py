@@ -9,13 +9,14 @@ from statistics import quantiles
 
 from bench import dcmtk, orthanc
 from bench.measure import Ceiling, Metric, Plan, Ratio, Table, Values, say, take_turns
-from bench.paths import HAProxy, RelayPath
+from bench.paths import HAProxy, Nginx, RelayPath, Stunnel
 from bench.process import LOOPBACK, Address, Load, MeasurementError
 
 AFTERMATH = 0.3
 """Seconds a relay gets to finish what it owes (closing, records) before its CPU time is read."""
 
 _rooms = count(1)
+_TLS_GATE = "gate, TLS in"
 
 
 def _room(plan: Plan, path: RelayPath) -> Path:
@@ -76,6 +77,40 @@ def bulk(plan: Plan) -> Iterator[Table]:
                 yield take_turns(table, paths, plan.rounds, once)
 
 
+def tls_bulk(plan: Plan) -> Iterator[Table]:
+    """The same through relays that take TLS off."""
+    size, maximum_length = round(plan.gigabytes * 1e9), 16 * 1024
+    what = "TLS in, plain out, relay CPU per GB, 16 KiB PDUs, full inspection"
+    table = Table(
+        "Bulk relay with TLS in, one association, 16 KiB PDUs",
+        f"One C-STORE of {plan.gigabytes:g} GB over TLS 1.3 (AES-256-GCM) to a relay that decrypts it and passes it on "
+        "in clear. The gate reads every header besides.",
+        (Metric("rate", "GB/s"), Metric("cpu_per_gb", "relay CPU s/GB", digits=3)),
+        (
+            Ratio(what, "cpu_per_gb", "stunnel", 1.0, 0.9),
+            Ratio(what, "cpu_per_gb", "haproxy", 1.0, 0.9),
+            Ratio(what, "cpu_per_gb", "nginx 256 KiB", 1.3, 1.0),
+        ),
+    )
+    say(table.title)
+    tls = plan.tls
+    paths = plan.chosen([HAProxy(tls), Nginx(256, tls), Stunnel(tls), plan.tls_gate()])
+    with Load("sink", maximum_length, size) as sink:
+        target = (LOOPBACK, sink.report(10)["port"])
+        with _all_before(plan, table, paths, target) as addresses:
+
+            def once(path: RelayPath) -> Values:
+                def load() -> Values:
+                    with Load("sender", *addresses[path.name], maximum_length, size, "tls") as sender:
+                        return sender.report(180)
+
+                values = _with_cpu(path, load)
+                gigabytes = values["bytes"] / 1e9
+                return {"rate": gigabytes / values["seconds"], "cpu_per_gb": values["cpu"] / gigabytes}
+
+            yield take_turns(table, paths, plan.rounds, once)
+
+
 def small(plan: Plan) -> Iterator[Table]:
     """Stock DCMTK at both ends: many images over one association, then many C-ECHOs."""
     why = (
@@ -84,20 +119,26 @@ def small(plan: Plan) -> Iterator[Table]:
         "A relay that sets TCP_NODELAY and asks for immediate ACKs on both of its connections takes that wait away; "
         "one that does not, hands it on."
     )
-    paths = plan.chosen([path for path in plan.usual() if path.name != "nginx"])
+    paths = plan.chosen([*(path for path in plan.usual() if path.name != "nginx"), plan.tls_gate(_TLS_GATE)])
     seconds = (Metric("seconds", "wall s"),)
     images = Table(
         f"{plan.images} x C-STORE of a 0.5 MB CT image, storescu → storescp",
         f"One association with {plan.images} images, both ends stock DCMTK. {why}",
         seconds,
-        (Ratio(f"{plan.images} x C-STORE, stock DCMTK both ends, wall", "seconds", "direct", 0.1, 0.04),),
+        (
+            Ratio(f"{plan.images} x C-STORE, stock DCMTK both ends, wall", "seconds", "direct", 0.1, 0.04),
+            Ratio("the same, TLS to the gate", "seconds", "direct", 0.1, 0.04, _TLS_GATE),
+        ),
     )
     echoes = Table(
         f"{plan.echoes} x C-ECHO, echoscu → storescp",
         f"One association with {plan.echoes} C-ECHOs, both ends stock DCMTK: the same stall, once for each "
         "request and once for each response.",
         seconds,
-        (Ratio(f"{plan.echoes} x C-ECHO, stock DCMTK both ends, wall", "seconds", "direct", 0.1, 0.04),),
+        (
+            Ratio(f"{plan.echoes} x C-ECHO, stock DCMTK both ends, wall", "seconds", "direct", 0.1, 0.04),
+            Ratio("the same, TLS to the gate", "seconds", "direct", 0.1, 0.04, _TLS_GATE),
+        ),
     )
     for table, command in (
         (images, dcmtk.store_command(plan.room / "images", plan.images)),
@@ -110,7 +151,8 @@ def small(plan: Plan) -> Iterator[Table]:
         ):
 
             def once(path: RelayPath, addresses: dict[str, Address] = addresses) -> Values:
-                return {"seconds": dcmtk.run(command, addresses[path.name])}  # noqa: B023
+                said = dcmtk.encrypted(command) if path.name == _TLS_GATE else command  # noqa: B023
+                return {"seconds": dcmtk.run(said, addresses[path.name])}
 
             yield take_turns(table, paths, plan.few_rounds, once)
 
@@ -279,6 +321,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "bulk": bulk,
+    "tls-bulk": tls_bulk,
     "small": small,
     "no-stall": no_stall,
     "set-up": set_up,

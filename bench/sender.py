@@ -1,10 +1,14 @@
-"""Load program: one association with one huge C-STORE. In: HOST PORT MAXIMUM_LENGTH BYTES; out: JSON seconds, bytes."""
+"""Load program: one association with one huge C-STORE.
+
+In: HOST PORT MAXIMUM_LENGTH BYTES [tls]; out: JSON seconds, bytes.
+"""
 
 import json
 import socket
 import sys
 import time
 
+from bench.tls import client_context
 from bench.wire import (
     ASSOCIATE_AC,
     C_STORE_RQ,
@@ -26,7 +30,7 @@ BLOCK = 4 * 1024 * 1024
 """Bytes handed to the kernel at once: large, so that the sender is never what limits the relay."""
 
 
-def store(host: str, port: int, maximum_length: int, size: int) -> dict[str, float]:
+def store(host: str, port: int, maximum_length: int, size: int, encrypted: bool = False) -> dict[str, float]:
     """Send a data set of about `size` bytes, one PDV per P-DATA-TF; wall seconds and bytes of those PDUs."""
     fragment = bytes(range(256)) * (maximum_length // 256 + 1)
     fragment = fragment[: fragment_size(maximum_length)]
@@ -36,7 +40,7 @@ def store(host: str, port: int, maximum_length: int, size: int) -> dict[str, flo
     middle = p_data(DATA_SET, fragment)
     last = p_data(DATA_SET | LAST, fragment)
     block = memoryview(middle * max(1, BLOCK // len(middle)))
-    with socket.create_connection((host, port), 10) as sock:
+    with _connected(host, port, encrypted) as sock:
         sock.settimeout(120)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(associate_rq(CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, maximum_length))
@@ -55,5 +59,10 @@ def store(host: str, port: int, maximum_length: int, size: int) -> dict[str, flo
     return {"seconds": seconds, "bytes": count * len(middle)}
 
 
+def _connected(host: str, port: int, encrypted: bool) -> socket.socket:
+    sock = socket.create_connection((host, port), 10)
+    return client_context().wrap_socket(sock) if encrypted else sock
+
+
 if __name__ == "__main__":
-    print(json.dumps(store(sys.argv[1], *map(int, sys.argv[2:5]))))
+    print(json.dumps(store(sys.argv[1], *map(int, sys.argv[2:5]), encrypted=sys.argv[5:] == ["tls"])))

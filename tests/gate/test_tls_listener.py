@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -301,7 +303,7 @@ def test_who_leaves_amid_the_handshake(running: House) -> None:
     before = len(running.of(Event.CONNECTION_REFUSED))
     party = running.plain()
     party.send(hello(running))
-    party.exactly(100)
+    party.exactly(50)
     party.close()
     assert last_refusal(running, before).reason in ("connection closed amid the handshake", "connection reset by peer")
 
@@ -329,7 +331,7 @@ def test_a_client_hello_byte_by_byte(running: House) -> None:
             client.do_handshake()
             break
         except ssl.SSLWantReadError:
-            pass
+            party.send(outgoing.read())  # once more, with the curve that is spoken here
     assert client.selected_alpn_protocol() == "dicom"
     party.close()
 
@@ -460,3 +462,75 @@ def test_a_client_without_the_right_certificate_is_refused_under_every_name(tmp_
         refused = made.until(lambda: made.of(Event.CONNECTION_REFUSED), "a refusal")
         assert refused[0].rule == "listener[outside].tls"
         assert made.of(Event.ASSOCIATION_REQUESTED) == []
+
+
+def test_a_thousand_stalled_handshakes_keep_nobody_waiting(tmp_path: Path) -> None:
+    """From nine addresses, half of them silent, half amid the handshake: whom a peer names keeps its way in."""
+    counts = ConnectionLimits(half_open=600, half_open_per_address=100)
+    with house(tmp_path, counts=counts) as made:
+        begun = hello(made)
+        parties = []
+        for number in range(1000):
+            source = f"127.0.0.{2 + number % 9}"
+            sock = socket.create_connection(("127.0.0.1", made.port), 10, (source, 0))
+            parties.append(made.keep(Party(sock)))
+            if number % 2:
+                parties[-1].send(begun)
+        for _ in range(5):
+            made.client().echoes()
+        assert made.call(lambda: len(made.gate.half_open)) <= 600
+
+
+def s_client(made: House, *options: str) -> subprocess.Popen[bytes]:
+    """OpenSSL's own client, as the device. A line of one letter is an order to it: R renegotiates, K asks for keys."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{made.port}", *options]
+    command += [
+        "-cert",
+        str(made.device.certificate),
+        "-key",
+        str(made.device.key),
+        "-CAfile",
+        str(made.ca.certificate),
+    ]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_nobody_renegotiates(running: House) -> None:
+    """TLS 1.2 could; the gate says no_renegotiation (RFC 5246 7.2.2) or hangs up, and goes on with others."""
+    with s_client(running, "-tls1_2") as client:
+        output, _ = client.communicate(b"R\n", timeout=20)
+    assert b"RENEGOTIATING" in output
+    assert b"no renegotiation" in output, output
+    running.client().echoes()
+
+
+def test_keys_are_updated_amid_a_connection(running: House) -> None:
+    """RFC 8446 4.6.3: the client asks for new keys both ways, and an association follows on them."""
+    before = len(running.of(Event.ASSOCIATION_ADMITTED))
+    with s_client(running, "-tls1_3") as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(b"K\n")
+        client.stdin.flush()
+        said = b""
+        while b"KEYUPDATE" not in said:
+            said += (more := os.read(client.stdout.fileno(), 4096))
+            assert more, said
+        client.stdin.write(encode(request("CT1", "ARCHIVE", ON_ECHO)))
+        client.stdin.flush()
+        running.until(lambda: len(running.of(Event.ASSOCIATION_ADMITTED)) > before, "an admission")
+        client.kill()
+
+
+@pytest.mark.parametrize("size", [16385, 40000, 65535])
+def test_records_beyond_what_tls_allows_end_the_connection(running: House, size: int) -> None:
+    before = len(running.of(Event.CONNECTION_REFUSED))
+    party = running.plain()
+    party.send(hello(running))
+    party.exactly(5)
+    party.send(b"\x17\x03\x03" + size.to_bytes(2, "big") + bytes(size))
+    with suppress(OSError):
+        while party.sock.recv(65536):
+            pass
+    assert last_refusal(running, before).rule == RULE
+    running.client().echoes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "orthanc": (orthanc.PROGRAM,),
 }
 """What a test may require, and the programs it consists of."""
+PACKAGES = ("sslyze",)
+"""Optional Python packages that a test may require."""
 
 
 def skip_reasons() -> dict[str, str]:
@@ -31,6 +34,15 @@ def require(component: str, programs: tuple[Path, ...] | None = None) -> None:
     missing = [path for path in programs or COMPONENTS[component] if not os.access(path, os.X_OK)]
     if missing:
         reason = f"{skip_reasons()[component]} (no {', '.join(map(str, missing))})"
+        if os.environ.get("DICOMGATE_REQUIRE_LAB") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+def require_package(name: str) -> None:
+    """Skip with the listed reason if an optional Python package is missing; fail if DICOMGATE_REQUIRE_LAB=1."""
+    if importlib.util.find_spec(name) is None:
+        reason = f"{skip_reasons()[name]} (no {name})"
         if os.environ.get("DICOMGATE_REQUIRE_LAB") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

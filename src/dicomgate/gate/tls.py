@@ -40,6 +40,7 @@ _SUITES = {
     TlsProfile.UNSAFE_LEGACY: [*_BCP195, "ECDHE+AES", "DHE+AES", "RSA+AES", "!aNULL", "!eNULL", _ANY],
 }
 _LONGEST_REASON = 120
+_CURVE = "prime256v1"
 
 
 class TlsFilesError(Exception):
@@ -78,6 +79,10 @@ def _choose(
 def _server_context(tls: ServerTls, certificate: Path, key: Path) -> ssl.SSLContext:
     context = _context(ssl.PROTOCOL_TLS_SERVER, tls.profile)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.profile is not TlsProfile.UNSAFE_LEGACY:
+        # Python's ssl takes one curve or all that OpenSSL has, and some of those no profile names. This is the one
+        # that every client of TLS 1.3 has to know (RFC 8446 9.1).
+        context.set_ecdh_curve(_CURVE)
     try:
         context.load_cert_chain(certificate, key, _no_passphrase)
         if tls.client_ca is not None:

@@ -27,6 +27,7 @@ WORDS = {
     words.ae_title: "AE title",
     words.ae_title_pattern: "AE title with wildcards",
     words.calling_ae_map: '`"user:NAME"` or `"role:NAME"` = AE title',
+    words.http_url: "URL",
     words.hours: "days and time of day",
     words.calling_ae: '`"keep"` or AE title',
     words.certificate: "`dns:…`, `uri:…`, `sha256:…` or `spki:…`",

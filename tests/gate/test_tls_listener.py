@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from dicomgate.audit.record import Event, Record
 from dicomgate.gate.settings import ConnectionLimits, NamedIdentity, ServerTls, TlsProfile
@@ -534,3 +535,43 @@ def test_records_beyond_what_tls_allows_end_the_connection(running: House, size:
             pass
     assert last_refusal(running, before).rule == RULE
     running.client().echoes()
+
+
+class Asked:
+    """Stands in for the authorities: answers what the test says, or keeps the question."""
+
+    def __init__(self, answer: str | None, *, silent: bool = False) -> None:
+        self.answer = answer
+        self.silent = silent
+        self.questions: list[bytes] = []
+
+    def ask(self, certificate: bytes, tls: ServerTls, done: Callable[[str | None], None]) -> None:
+        self.questions.append(certificate)
+        if not self.silent:
+            done(self.answer)
+
+
+@pytest.mark.parametrize("answer", [None, "it has been revoked"])
+def test_who_is_asked_about_is_let_in_only_if_the_authority_says_so(tmp_path: Path, answer: str | None) -> None:
+    with house(tmp_path, tls=lambda made: replace(made.tls, ocsp=True)) as made:
+        authorities = Asked(answer)
+        made.call(lambda: setattr(made.gate, "revocations", authorities))
+        if answer is None:
+            made.client().echoes()
+        else:
+            assert made.refused().reason == f"certificate refused: {answer}"
+            assert made.of(Event.ASSOCIATION_REQUESTED) == []
+        assert authorities.questions == [made.device.leaf.public_bytes(Encoding.DER)]
+
+
+def test_without_anybody_to_ask_nobody_gets_in(tmp_path: Path) -> None:
+    with house(tmp_path, tls=lambda made: replace(made.tls, ocsp=True)) as made:
+        assert made.refused().reason == "certificate refused: nobody can be asked whether it has been revoked"
+
+
+def test_an_authority_that_does_not_answer_is_waited_for_no_longer_than_a_handshake(tmp_path: Path) -> None:
+    with house(tmp_path, tls=lambda made: replace(made.tls, ocsp=True), limits=LATE) as made:
+        authorities = Asked(None, silent=True)
+        made.call(lambda: setattr(made.gate, "revocations", authorities))
+        assert made.refused().reason == "no TLS handshake within 0.4 s"
+        assert made.call(lambda: len(made.gate.half_open)) == 0

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dicomgate.cli.revocations import Authorities
 from dicomgate.cli.speech import ConfigFile, fail, say, warn
 from dicomgate.config.load import Configuration, load
 from dicomgate.config.problem import ConfigurationError
@@ -32,10 +33,11 @@ def run(
     _calm_the_collector()
     loop = asyncio.new_event_loop()
     journal = Journal(verbose=verbose)
+    revocations = Authorities(loop.call_soon_threadsafe)
     gate: Gate | None = None
     recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
     try:
-        gate = Gate(configuration.settings, recorder, journal, loop)
+        gate = Gate(configuration.settings, recorder, journal, loop, revocations=revocations)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
@@ -53,6 +55,7 @@ def run(
     try:
         loop.run_forever()
     finally:
+        revocations.close()
         lost = recorder.close(10)
         if lost:
             journal.say("critical", "records_lost", count=lost)

@@ -84,6 +84,8 @@ def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:
         client_certificate_required=table.client_certificate is schema.ClientCertificate.REQUIRED,
         crl=None if table.crl is None else base / table.crl,
         profile=table.profile,
+        ocsp=table.ocsp is schema.Ocsp.REQUIRE,
+        ocsp_responder=table.ocsp_responder,
         others=tuple(NamedIdentity(tuple(n.names), base / n.certificate, base / n.key) for n in table.sni),
     )
 

@@ -191,7 +191,7 @@ def _client_certificates_are_vouched_for(document: Document) -> Iterator[Problem
         tls = entry.table.tls
         if tls is None or tls.client_ca is not None:
             continue
-        for key in ("client_certificate", "crl"):
+        for key in ("client_certificate", "crl", "ocsp", "ocsp_responder"):
             if key in tls.model_fields_set:
                 yield document.error(
                     f"{entry.key}.tls.{key}",

@@ -58,6 +58,13 @@ class PlaintextPasscodes(StrEnum):
     UNSAFE_ACCEPT = "unsafe-accept"
 
 
+class Ocsp(StrEnum):
+    """Whether the authority of a client certificate is asked if it still holds."""
+
+    OFF = "off"
+    REQUIRE = "require"
+
+
 class ClientCertificate(StrEnum):
     """Whether a client has to show one."""
 
@@ -213,6 +220,14 @@ class ListenerTls(Table):
     )
     profile: Profile = Field(
         default=TlsProfile.BCP195, description="bcp195, modified-bcp195, tls13-only or unsafe-legacy."
+    )
+    ocsp: Annotated[Ocsp, PlainValidator(words.one_of({word.value: word for word in Ocsp}))] = Field(
+        default=Ocsp.OFF,
+        description="With client_ca: require asks the authority of each client certificate (OCSP) whether it still "
+        "holds. No answer is no.",
+    )
+    ocsp_responder: Annotated[str, PlainValidator(words.http_url)] | None = Field(
+        default=None, description='URL to ask with ocsp = "require". Absent: the one in the certificate.'
     )
     sni: list[SniTable] = Field(
         default=[],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv6Network, ip_interface, ip_network
 from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 from pydicom.uid import UID_dictionary
 
@@ -123,6 +124,15 @@ def host_name(value: object) -> str:
             f"expected a host name or an address, came {shown(value)}", 'write for instance "archive.north.example"'
         )
     return value
+
+
+def http_url(value: object) -> str:
+    """The URL of a service: http or https, a host, and no user or passcode in it."""
+    hint = 'write for instance "http://ocsp.clinic.example/"; secrets never stand in this file'
+    parts = urlsplit(value) if isinstance(value, str) and value.isascii() and value.isprintable() else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise WrongValueError("expected a URL that begins with http:// or https://, without a user name in it", hint)
+    return urlunsplit(parts)
 
 
 def fingerprint(value: object) -> str:

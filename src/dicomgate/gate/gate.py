@@ -22,7 +22,7 @@ from dicomgate.gate.connection import Connection
 from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
-from dicomgate.gate.host import Guest
+from dicomgate.gate.host import Guest, Revocations
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
@@ -46,7 +46,8 @@ class Gate:
     """Runs on one event loop; every method is called on it. TlsFilesError when a TLS file cannot be used.
 
     `desk` is where users are verified; None stands for a gate without verifiers. `upstream_token` makes what tells
-    an archive who the user is.
+    an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
+    it, nobody gets in there.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Gate:
         *,
         desk: IdentityDesk | None = None,
         upstream_token: UpstreamToken = no_token,
+        revocations: Revocations | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -70,6 +72,7 @@ class Gate:
         self.associations = Associations(settings.connections)
         self.desk = desk
         self.upstream_token = upstream_token
+        self.revocations = revocations
         self._sink = sink
         self._journal = journal
         self._damper = Damper()

@@ -54,13 +54,14 @@ class Handshake:
 class TlsArrival:
     """A connection to a TLS listener until it is encrypted. It counts as half-open, and gives way like any other."""
 
-    __slots__ = ("_door", "_gate", "_known", "_sock", "deadline", "origin")
+    __slots__ = ("_door", "_gate", "_gone", "_known", "_sock", "deadline", "origin")
 
     def __init__(self, door: Entrance, gate: Host, sock: socket.socket, origin: Origin) -> None:
         self._door = door
         self._gate = gate
         self._sock = sock
         self._known = 0
+        self._gone = False
         self.origin = origin
         self.deadline = gate.now() + gate.settings.session.tls_handshake
 
@@ -123,9 +124,27 @@ class TlsArrival:
             self._refuse("certificate refused: malformed")
             return
         cipher = sock.cipher()
-        tls = TlsFacts(sock.version() or "", cipher[0] if cipher else "", certificate)
+        self.origin = replace(self.origin, tls=TlsFacts(sock.version() or "", cipher[0] if cipher else "", certificate))
+        settings = self._door.settings.tls
+        if der is None or settings is None or not settings.ocsp:
+            self._come_in()
+        elif self._gate.revocations is None:
+            self._refuse("certificate refused: nobody can be asked whether it has been revoked")
+        else:
+            self._gate.revocations.ask(der, settings, self._asked)
+
+    def _asked(self, revoked: str | None) -> None:
+        """The authority has answered; meanwhile the client may have run out of time or given way."""
+        if self._gone:
+            return
+        if revoked is None:
+            self._come_in()
+        else:
+            self._refuse(f"certificate refused: {revoked}")
+
+    def _come_in(self) -> None:
         self._leave()
-        self._gate.admit(sock, replace(self.origin, tls=tls))
+        self._gate.admit(self._sock, self.origin)
 
     def late(self) -> None:
         """Its deadline has passed."""
@@ -157,5 +176,6 @@ class TlsArrival:
         self._sock.close()
 
     def _leave(self) -> None:
+        self._gone = True
         self._gate.half_open.leave(self.origin.address, self)
         self._door.arrived(self)

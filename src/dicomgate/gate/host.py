@@ -12,12 +12,19 @@ from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.poller import Poller
-from dicomgate.gate.settings import GateSettings, ListenerSettings
+from dicomgate.gate.settings import GateSettings, ListenerSettings, ServerTls
 from dicomgate.gate.upstream import SocketAddress, Upstreams
 from dicomgate.identity.claims import Claims
 from dicomgate.identity.verifier import Verification
 from dicomgate.policy.policy import Policy
 from dicomgate.session.session import Session, UpstreamToken
+
+
+class Revocations(Protocol):
+    """Who can say whether a certificate has been revoked; never blocks its caller."""
+
+    def ask(self, certificate: bytes, tls: ServerTls, done: Callable[[str | None], None]) -> None:
+        """`certificate` (DER) came to a listener with `tls`. `done` is called once, on the loop: None, or why not."""
 
 
 class Guest(Protocol):
@@ -42,6 +49,7 @@ class Host(Protocol):
     associations: Associations
     half_open: HalfOpen[Guest]
     upstream_token: UpstreamToken
+    revocations: Revocations | None
 
     def now(self) -> float:
         """Seconds of a steady clock."""

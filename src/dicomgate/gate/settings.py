@@ -42,6 +42,10 @@ class ServerTls:
     crl: Path | None = None
     profile: TlsProfile = TlsProfile.BCP195
     others: tuple[NamedIdentity, ...] = ()
+    ocsp: bool = False
+    """Ask the authority of each client certificate whether it still holds; no answer is no."""
+    ocsp_responder: str | None = None
+    """Where to ask; None stands for the address in the certificate."""
 
 
 @dataclass(frozen=True, slots=True)

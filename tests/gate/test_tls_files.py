@@ -123,6 +123,12 @@ CASES: dict[str, tuple[Callable[[Files], ServerTls], tuple[str, bool, str]]] = {
         lambda files: replace(files.tls, crl=files.file(files.ca.revoke(ends=-DAY))),
         ("crl", True, "the revocation list of CN=ca of the lab in file.pem ended on"),
     ),
+    "a certificate among the revocation lists": (
+        lambda files: replace(
+            files.tls, crl=files.file(files.ca.revoke() + Authority(files.directory, "other").certificate.read_bytes())
+        ),
+        ("crl", True, "expected revocation lists only, came certificates as well in file.pem"),
+    ),
     "another authority's revocation list": (
         lambda files: replace(files.tls, crl=files.file(Authority(files.directory / "x", "x").revoke())),
         ("crl", False, "file.pem has no revocation list of CN=ca of the lab"),

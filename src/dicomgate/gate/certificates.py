@@ -24,6 +24,7 @@ WARN_DAYS = (1, 7, 30)
 """`check` warns when a certificate ends within these; the nearest one is named."""
 _LARGEST = 4 * 1024**2
 _DAY = 86400.0
+_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
@@ -134,6 +135,9 @@ class _Examination:
             text, hint = f"expected revocation lists (PEM), came something else in {path}", "write one or more blocks"
             self._find("crl", path, text, f"{hint} that begin with -----BEGIN X509 CRL-----")
             return
+        if _CERTIFICATE.search(content):
+            text = f"expected revocation lists only, came certificates as well in {path}"
+            self._find("crl", path, text, "take them out: every certificate in that file would vouch for clients")
         for each in lists:
             until = each.next_update_utc
             if until is not None and until.timestamp() < self._now:

@@ -53,7 +53,8 @@ class Question:
 
     From `sop_class` on: what the question is tried with, when it is not the verb's usual example. `roles_proposed`
     are the SCU and SCP bit of a role selection; `by_called` asks on behalf of the called side, and `during_get`
-    says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one.
+    says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one, and
+    `channel` the tunnel it comes through.
     """
 
     listener: str
@@ -71,6 +72,7 @@ class Question:
     by_called: bool = False
     during_get: bool = False
     certificate: CertificateFacts | None = None
+    channel: str | None = None
 
 
 class Stage(StrEnum):
@@ -112,7 +114,7 @@ def ask(policy: Policy, question: Question) -> Answer:
     """Put a question to the policy as the gate would: connection, then association, then operation."""
     source = _plain(question.source)
     steps: list[Step] = []
-    if (denied := policy.decide_connection(question.listener, source)) is not None:
+    if (denied := policy.decide_connection(question.listener, source, question.channel)) is not None:
         return Answer(Stage.CONNECTION, denied, steps=(Step("address", denied.reason, False),))
     steps.append(Step("address", f"{source} may connect to listener {question.listener}", True))
     abstract_syntax, field = _tried_with(policy.rules, question)
@@ -120,7 +122,13 @@ def ask(policy: Policy, question: Question) -> Answer:
     proposed = question.roles_proposed
     shown = question.certificate
     facts = AssociationFacts(
-        Origin(question.listener, source, 0, tls=None if shown is None else TlsFacts("", "", shown)),
+        Origin(
+            question.listener,
+            source,
+            0,
+            tls=None if shown is None else TlsFacts("", "", shown),
+            channel=question.channel,
+        ),
         calling,
         called,
         AssociateRequest(

@@ -13,7 +13,8 @@ ANSWER    what the other side sees: closed (no DICOM at all), an A-ASSOCIATE-RJ 
 WHAT      a verb (echo, store, find, ...), or a DIMSE service on a class (N-ACTION ... class ModalityPerformed...)
 WHO, to   AE titles; in quotes when they hold a space or a #
 WITH      any of: class UID-OR-KEYWORD, syntax UID-OR-KEYWORD[,...], role scu|scp|both, destination TITLE,
-          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), rule KEY (the rule that must decide),
+          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), channel NAME (came through it),
+          rule KEY (the rule that must decide),
           by-called (the called side asks), during-get (a C-GET is under way)
 """
 
@@ -38,7 +39,7 @@ _ANSWER = re.compile(r"closed|[0-9]/[0-9]/[0-9]|[0-9A-F]{4}")
 _ROLES = {"scu": (True, False), "scp": (False, True), "both": (True, True)}
 _FLAGS = ("by-called", "during-get")
 _NEEDED = ("from", "on", "to")
-_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "rule")
+_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "channel", "rule")
 _REQUESTS = {field.name.removesuffix("_RQ").replace("_", "-"): field for field in CommandField if not field.is_response}
 
 
@@ -123,6 +124,7 @@ def _case(rules: Rules, number: int, text: str, tokens: list[str]) -> Case:
         by_called="by-called" in given,
         during_get="during-get" in given,
         certificate=_certificate(words.certificate(given["certificate"])) if "certificate" in given else None,
+        channel=given.get("channel"),
     )
     return Case(number, text, question, verdict, answer, given.get("rule"))
 

@@ -45,6 +45,7 @@ def explain(
     move_to: Annotated[str | None, typer.Option(metavar="TITLE", help="Move destination, with --verb move.")] = None,
     user: Annotated[str | None, typer.Option(help="Verified user.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="A role of the user; may be repeated.")] = None,
+    channel: Annotated[str | None, typer.Option(metavar="NAME", help="The channel that it came through.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate that the client shows (PEM).")
     ] = None,
@@ -68,8 +69,13 @@ def explain(
         shown = None if certificate is None else read_certificate(certificate)
     except (OSError, ValueError):
         fail(f"--certificate: expected a certificate (PEM) in {certificate}", "name the file the client shows")
-    question = Question(listener, address, calling, called, verb, move_to, user, tuple(role or ()), certificate=shown)
+    question = Question(
+        listener, address, calling, called, verb, move_to, user, tuple(role or ()), certificate=shown, channel=channel
+    )
     configuration = load(config, files=False)
+    known = [each.name for each in configuration.channels]
+    if channel is not None and channel not in known:
+        fail(f"--channel: there is no channel {channel!r}", f"channels in the file: {', '.join(known) or 'none'}")
     allowed, lines = explain_question(configuration.settings.rules, question)
     say(lines)
     if not allowed:

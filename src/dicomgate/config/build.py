@@ -29,7 +29,14 @@ def build(document: Document, base: Path) -> GateSettings:
             for table in listeners
         ),
         rules=Rules(
-            listeners=tuple(Listener(table.name, Networks.of(table.networks)) for table in listeners),
+            listeners=tuple(
+                Listener(
+                    table.name,
+                    Networks.of(table.networks),
+                    None if table.channels is None else frozenset(table.channels),
+                )
+                for table in listeners
+            ),
             archives=archives,
             peers=tuple(_peer(entry.table, names) for entry in document.peers),
             roles=tuple(
@@ -104,4 +111,5 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         transfer_syntaxes=None if table.transfer_syntaxes is None else frozenset(table.transfer_syntaxes),
         max_associations=table.max_associations,
         certificates=None if table.certificates is None else tuple(table.certificates),
+        channels=None if table.channels is None else frozenset(table.channels),
     )

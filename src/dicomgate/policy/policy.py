@@ -41,13 +41,16 @@ class Policy:
         self._listeners = {listener.name: listener for listener in rules.listeners}
         self._peers_by_name = {peer.name: peer for peer in rules.peers}
 
-    def decide_connection(self, listener: str, address: Address) -> Deny | None:
-        """May this address connect at all? Asked before a byte is read; None means yes."""
+    def decide_connection(self, listener: str, address: Address, channel: str | None = None) -> Deny | None:
+        """May this address connect at all, by the channel it came through? Asked before a byte is read; None: yes."""
         known = self._listeners.get(listener)
         if known is None:
             return Deny("listener", f"there is no listener {listener}", 0)
         if address not in known.networks:
             return Deny(f"listener[{listener}].networks", f"{address} is not on the listener's networks", 0)
+        if known.channels is not None and channel not in known.channels:
+            why = f"{address} did not come through a channel of the listener"
+            return Deny(f"listener[{listener}].channels", why, 0)
         return None
 
     # -- associations --------------------------------------------------------------------------------------
@@ -103,6 +106,12 @@ class Policy:
                 why = f"{title} is peer {peer.name}, but {_shown(origin.certificate)}"
                 nearest = nearest or self._deny(f"{key}.certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
                 steps.append(Step("certificate", why, False))
+                continue
+            if peer.channels is not None and not peer.comes_through(origin.channel):
+                came = f"came through channel {origin.channel}" if origin.channel else "came through no channel"
+                why = f"{title} is peer {peer.name}, but {came}"
+                nearest = nearest or self._deny(f"{key}.channels", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("channel", why, False))
                 continue
             if archive.name not in peer.archives:
                 why = f"peer {peer.name} may not reach archive {archive.name}"
@@ -160,7 +169,10 @@ class Policy:
         if peer.assurance is Assurance.DEVICE and peer.is_proven_by(facts.origin.certificate):
             steps.append(Step("assurance", "device: its certificate is one of those listed", True))
             return None
-        # Channels and users are proven by parts of the gate that this version does not have.
+        if peer.assurance is Assurance.DEVICE and peer.comes_through(facts.origin.channel):
+            steps.append(Step("assurance", f"device: it came through channel {facts.origin.channel}", True))
+            return None
+        # Users are proven by parts of the gate that this version does not have.
         why = f"peer {peer.name} must prove its {peer.assurance.word}, and nothing here can vouch for it"
         steps.append(Step("assurance", why, False))
         answer = (
@@ -213,7 +225,9 @@ class Policy:
             operations_limit=self._operations_limit,
         )
         permit.refused_contexts = refused
-        proven = route.direction is Direction.TO_ARCHIVE and peer.is_proven_by(facts.origin.certificate)
+        origin = facts.origin
+        shown = peer.is_proven_by(origin.certificate) or peer.comes_through(origin.channel)
+        proven = route.direction is Direction.TO_ARCHIVE and shown
         permit.assurance = Assurance.DEVICE if proven else Assurance.ADDRESS
         return AllowAssociation(rule, permit, would_refuse)
 
@@ -329,7 +343,7 @@ class Policy:
 _ANYBODY = Peer("(unmatched)", (AeTitlePattern("*"),), Networks(any=True), may=frozenset(Verb))
 """Whom monitor mode lets pass although no peer rule names them."""
 
-_PROOF = "].certificates"
+_PROOF = ("].certificates", "].channels")
 _NO_PEER_RULE = frozenset({"malformed", "direction"})
 """Operations that monitor mode refuses as well: no peer rule could ever allow them."""
 

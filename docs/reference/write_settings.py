@@ -34,6 +34,14 @@ WORDS = {
     words.fingerprint: "SHA-256 in hexadecimal",
     words.host_name: "host name or address",
     words.network: 'address, CIDR or `"any"`',
+    words.fixed_network: "address or CIDR",
+    words.address: "address",
+    words.tunnel_address: "ADDRESS/PREFIX",
+    words.interface: "interface name",
+    words.port: "port",
+    words.mark: "mark",
+    words.ike_identity: "IKE identity",
+    words.wireguard_key: "WireGuard public key",
     words.sop_class: "UID or keyword",
     words.transfer_syntax: "UID or keyword",
     words.failure_status: "status number",
@@ -159,6 +167,8 @@ def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
         return "table"
     if annotation is str:
         return "string"
+    if annotation is bool:
+        return "`true` or `false`"
     raise TypeError(f"no words for {annotation} with {metadata}")
 
 
@@ -193,6 +203,8 @@ def _default(found: FieldInfo) -> str:
             shown = f'"{_shown(found.default)}"'
         case float() if kind == "time":
             shown = f'"{duration(found.default)}"'
+        case bool():
+            shown = str(found.default).lower()
         case int() if kind == "size":
             shown = f'"{size(found.default)}"'
         case int() if kind == "status number":

@@ -54,8 +54,9 @@ class Question:
 
     From `sop_class` on: what the question is tried with, when it is not the verb's usual example. `roles_proposed`
     are the SCU and SCP bit of a role selection; `by_called` asks on behalf of the called side, and `during_get`
-    says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one.
-    `user` has been verified, and has the `roles`. `at` is the time, seconds since 1970.
+    says that a C-GET is under way. `certificate` is what the client shows in its TLS handshake, if it has one, and
+    `channel` the tunnel it comes through. `user` has been verified, and has the `roles`. `at` is the time, seconds
+    since 1970.
     """
 
     listener: str
@@ -74,6 +75,7 @@ class Question:
     during_get: bool = False
     certificate: CertificateFacts | None = None
     at: float = 0.0
+    channel: str | None = None
 
 
 class Stage(StrEnum):
@@ -115,7 +117,7 @@ def ask(policy: Policy, question: Question) -> Answer:
     """Put a question to the policy as the gate would: connection, then association, then operation."""
     source = _plain(question.source)
     steps: list[Step] = []
-    if (denied := policy.decide_connection(question.listener, source)) is not None:
+    if (denied := policy.decide_connection(question.listener, source, question.channel)) is not None:
         return Answer(Stage.CONNECTION, denied, steps=(Step("address", denied.reason, False),))
     steps.append(Step("address", f"{source} may connect to listener {question.listener}", True))
     abstract_syntax, field = _tried_with(policy.rules, question)
@@ -123,7 +125,13 @@ def ask(policy: Policy, question: Question) -> Answer:
     proposed = question.roles_proposed
     shown = question.certificate
     facts = AssociationFacts(
-        Origin(question.listener, source, 0, tls=None if shown is None else TlsFacts("", "", shown)),
+        Origin(
+            question.listener,
+            source,
+            0,
+            tls=None if shown is None else TlsFacts("", "", shown),
+            channel=question.channel,
+        ),
         calling,
         called,
         AssociateRequest(

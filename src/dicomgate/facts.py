@@ -52,7 +52,7 @@ class TlsFacts:
 class Origin:
     """Where a connection came from. `address` is the true client, also behind a PROXY header.
 
-    `tls` is None on a plaintext connection.
+    `tls` is None on a plaintext connection. `channel` is the tunnel that is proven to have carried it, by name.
     """
 
     listener: str
@@ -60,6 +60,7 @@ class Origin:
     port: int
     proxied_by: Address | None = None
     tls: TlsFacts | None = None
+    channel: str | None = None
 
     @property
     def certificate(self) -> CertificateFacts | None:

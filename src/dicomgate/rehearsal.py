@@ -13,9 +13,10 @@ ANSWER    what the other side sees: closed (no DICOM at all), an A-ASSOCIATE-RJ 
 WHAT      a verb (echo, store, find, ...), or a DIMSE service on a class (N-ACTION ... class ModalityPerformed...)
 WHO, to   AE titles; in quotes when they hold a space or a #
 WITH      any of: class UID-OR-KEYWORD, syntax UID-OR-KEYWORD[,...], role scu|scp|both, destination TITLE,
-          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), user NAME (who has been verified),
-          roles ROLE[,...] (which that user has), at 2026-11-22T08:30 (local time; otherwise a Monday noon),
-          rule KEY (the rule that must decide), by-called (the called side asks), during-get (a C-GET is under way)
+          certificate dns:NAME (or uri:, sha256:, spki:; what the client shows), channel NAME (came through it),
+          user NAME (who has been verified), roles ROLE[,...] (which that user has), at 2026-11-22T08:30 (local time;
+          otherwise a Monday noon), rule KEY (the rule that must decide), by-called (the called side asks),
+          during-get (a C-GET is under way)
 """
 
 import re
@@ -41,7 +42,7 @@ _ROLES = {"scu": (True, False), "scp": (False, True), "both": (True, True)}
 _A_MONDAY_NOON = "2026-11-23T12:00"
 _FLAGS = ("by-called", "during-get")
 _NEEDED = ("from", "on", "to")
-_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "user", "roles", "at", "rule")
+_PAIRS = (*_NEEDED, "class", "syntax", "role", "destination", "certificate", "channel", "user", "roles", "at", "rule")
 _REQUESTS = {field.name.removesuffix("_RQ").replace("_", "-"): field for field in CommandField if not field.is_response}
 
 
@@ -126,6 +127,7 @@ def _case(rules: Rules, number: int, text: str, tokens: list[str]) -> Case:
         by_called="by-called" in given,
         during_get="during-get" in given,
         certificate=_certificate(words.certificate(given["certificate"])) if "certificate" in given else None,
+        channel=given.get("channel"),
         user=given.get("user"),
         roles=tuple(_known_role(rules, role) for role in given["roles"].split(",")) if "roles" in given else (),
         at=_moment(given.get("at", _A_MONDAY_NOON)),

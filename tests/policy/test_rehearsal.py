@@ -53,7 +53,10 @@ def test_a_case_that_does_not_hold_is_shown_with_what_came(case: str, came: str)
         ("maybe store CT1", 'expected a verdict (allow, deny, watch), came "maybe"'),
         ("allow store", "expected WHAT and WHO, came the end of the line"),
         ("deny 1/1/3", "expected WHAT and WHO, came the end of the line"),
-        ("allow 1/1/3 store CT1", "expected one of from, on, to, class, syntax, role, destination, certificate, user"),
+        (
+            "allow 1/1/3 store CT1",
+            "expected one of from, on, to, class, syntax, role, destination, certificate, channel, user, roles, at",
+        ),
         ("allow stor CT1 from ::1 on inside to ARCHIVE", "expected a verb or a DIMSE service (echo, store,"),
         ("allow store CT1 from ::1 to ARCHIVE", "expected from, on, to after WHO, came no on"),
         ("allow store CT1 from ::1 on outside to ARCHIVE", "expected a listener of the configuration (inside), came"),

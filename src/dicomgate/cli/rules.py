@@ -47,6 +47,7 @@ def explain(
     user: Annotated[str | None, typer.Option(help="Verified user.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="A role of the user; may be repeated.")] = None,
     at: Annotated[datetime | None, typer.Option(metavar="TIME", help="Local time; default: now.")] = None,
+    channel: Annotated[str | None, typer.Option(metavar="NAME", help="The channel that it came through.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate that the client shows (PEM).")
     ] = None,
@@ -80,9 +81,13 @@ def explain(
         user,
         tuple(role or ()),
         certificate=shown,
+        channel=channel,
         at=(at or datetime.now()).timestamp(),
     )
     configuration = load(config, files=False)
+    known = [each.name for each in configuration.channels]
+    if channel is not None and channel not in known:
+        fail(f"--channel: there is no channel {channel!r}", f"channels in the file: {', '.join(known) or 'none'}")
     allowed, lines = explain_question(configuration.settings.rules, question)
     say(lines)
     if not allowed:

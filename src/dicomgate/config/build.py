@@ -60,6 +60,7 @@ def _listener(table: schema.ListenerTable) -> Listener:
         table.name,
         Networks.of(table.networks),
         verifiers=None if table.verifiers is None else tuple(table.verifiers),
+        channels=None if table.channels is None else frozenset(table.channels),
         plaintext_passcodes=table.plaintext_passcodes is schema.PlaintextPasscodes.UNSAFE_ACCEPT,
     )
 
@@ -140,4 +141,5 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         certificates=None if table.certificates is None else tuple(table.certificates),
         verifiers=None if table.verifiers is None else tuple(table.verifiers),
         username_roles=None if table.username_roles is None else tuple(table.username_roles),
+        channels=None if table.channels is None else frozenset(table.channels),
     )

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations
 
-from dicomgate.config import schema
+from dicomgate.config import island, schema, topology
 from dicomgate.config.document import Document, Entry
-from dicomgate.config.problem import Problem, WrongValueError, closest, listed, shown
+from dicomgate.config.problem import Problem, WrongValueError, listed, shown
 from dicomgate.config.units import literal
 from dicomgate.config.words import ae_title
 from dicomgate.policy.model import Assurance, Endpoint, UpstreamIdentity
@@ -69,13 +69,13 @@ def _hosts_meet(one: Endpoint, other: Endpoint) -> bool:
 def _known_listeners(document: Document) -> Iterator[Problem]:
     for peer in document.peers:
         for name in peer.table.listeners or ():
-            yield from _known(document, f"{peer.key}.listeners", "listener", name)
+            yield from document.unknown(f"{peer.key}.listeners", "listener", name)
 
 
 def _known_archives(document: Document) -> Iterator[Problem]:
     for peer in document.peers:
         for name in peer.table.archive or ():
-            yield from _known(document, f"{peer.key}.archive", "archive", name)
+            yield from document.unknown(f"{peer.key}.archive", "archive", name)
         if not peer.written("archive") and document.counts["archive"] > 1:
             names = document.names["archive"]
             yield document.error(
@@ -84,18 +84,6 @@ def _known_archives(document: Document) -> Iterator[Problem]:
                 "write the archives this peer may reach, for instance "
                 + (f'archive = "{names[0]}"' if names else 'archive = "main"'),
             )
-
-
-def _known(document: Document, key: str, table: str, name: str) -> Iterator[Problem]:
-    names = document.names[table]
-    if name not in names:
-        meant = closest(name, names)
-        hint = f'did you mean "{meant}"?' if meant else f"{table}s in this file: {listed(names)}"
-        yield document.error(key, f"expected the name of {_a(table)}, came {shown(name)}", hint)
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _move_destinations(document: Document) -> Iterator[Problem]:
@@ -238,11 +226,13 @@ def _devices_can_prove_themselves(document: Document) -> Iterator[Problem]:
         return
     for peer in document.peers:
         table = peer.table
+        if peer.written("channels") and not peer.written("certificates"):
+            continue  # its channel proves it; topology.py sees to that
         if table.assurance is Assurance.DEVICE and not peer.written("certificates"):
             yield document.error(
                 f"{peer.key}.certificates",
                 'expected what its certificate is recognised by, because assurance is "device"',
-                'write for instance certificates = ["dns:ct1.north.example"]',
+                'write for instance certificates = ["dns:ct1.north.example"], or channels = ["NAME"] for a tunnel',
             )
         if table.assurance is not Assurance.DEVICE and not table.certificates:
             continue
@@ -262,20 +252,20 @@ def _known_verifiers(document: Document) -> Iterator[Problem]:
     trusted += [(entry.key, entry.table.verifiers) for entry in document.listeners]
     for key, names in trusted:
         for name in names or ():
-            yield from _known(document, f"{key}.verifiers", "verifier", name)
+            yield from document.unknown(f"{key}.verifiers", "verifier", name)
 
 
 def _known_roles(document: Document) -> Iterator[Problem]:
     for peer in document.peers:
         for name in peer.table.username_roles or ():
-            yield from _known(document, f"{peer.key}.username_roles", "role", name)
+            yield from document.unknown(f"{peer.key}.username_roles", "role", name)
     for archive in document.archives:
         for kind, name, _ in archive.table.calling_ae_map:
             if kind == "role":
-                yield from _known(document, f"{archive.key}.calling_ae_map", "role", name)
+                yield from document.unknown(f"{archive.key}.calling_ae_map", "role", name)
     for role in document.roles:
         for name in role.table.archives or ():
-            yield from _known(document, f"{role.key}.archives", "archive", name)
+            yield from document.unknown(f"{role.key}.archives", "archive", name)
 
 
 def _named_users_come_from_proven_devices(document: Document) -> Iterator[Problem]:
@@ -343,4 +333,6 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _named_users_come_from_proven_devices,
     _maps_are_used,
     _archives_can_prove_themselves,
+    *topology.CHECKS,
+    *island.CHECKS,
 )

@@ -48,6 +48,10 @@ class Document:
     roles: tuple[Entry[schema.RoleTable], ...]
     verifiers: tuple[Entry[schema.VerifierTable], ...]
     sinks: tuple[Entry[schema.SinkTable], ...]
+    segmentation: Entry[schema.SegmentationTable] | None
+    sites: tuple[Entry[schema.SiteTable], ...]
+    channels: tuple[Entry[schema.ChannelTable], ...]
+    segments: tuple[Entry[schema.SegmentTable], ...]
     names: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, int]
     """How many tables each array has, also broken ones."""
@@ -69,10 +73,30 @@ class Document:
                 return self.verifiers
             case "sink":
                 return self.sinks
+            case "site":
+                return self.sites
+            case "channel":
+                return self.channels
+            case "segment":
+                return self.segments
             case "metrics":
                 return (self.metrics,) if self.metrics else ()
             case _:
                 raise KeyError(table)
+
+    @property
+    def segmented(self) -> bool:
+        """Whether firewall rules are to be made from this file."""
+        return bool(self.counts["segment"]) or self.segmentation is not None
+
+    def unknown(self, key: str, table: str, name: str) -> Iterator[Problem]:
+        """An error when no table under this header has the name."""
+        names = self.names[table]
+        if name not in names:
+            meant = closest(name, names)
+            hint = f'did you mean "{meant}"?' if meant else f"{table}s in this file: {listed(names)}"
+            noun = f"{'an' if table[0] in 'aeiou' else 'a'} {table}"
+            yield self.error(key, f"expected the name of {noun}, came {shown(name)}", hint)
 
     def error(self, key: str, text: str, hint: str) -> Problem:
         return Problem(self.file, key, Severity.ERROR, text, hint)
@@ -110,6 +134,12 @@ class _Reader:
             roles=tuple(self._entries(arrays["role"], schema.RoleTable)),
             verifiers=tuple(self._entries(arrays["verifier"], schema.VerifierTable, VERIFIERS)),
             sinks=tuple(self._entries(arrays["sink"], schema.SinkTable, SINKS)),
+            segmentation=(
+                self._single("segmentation", schema.SegmentationTable) if "segmentation" in self.data else None
+            ),
+            sites=tuple(self._entries(arrays["site"], schema.SiteTable)),
+            channels=tuple(self._entries(arrays["channel"], schema.ChannelTable)),
+            segments=tuple(self._entries(arrays["segment"], schema.SegmentTable)),
             names={
                 name: tuple(str(raw["name"]) for _, raw in tables if is_name(raw.get("name")))
                 for name, tables in arrays.items()

@@ -9,7 +9,7 @@ from dicomgate.config.schema import Kind, OnAuditFailure
 from dicomgate.config.shadow import shadowed
 from dicomgate.config.units import literal
 from dicomgate.gate.settings import GateSettings, TlsProfile
-from dicomgate.policy.model import Assurance, Listener, Mode, Peer, Verb
+from dicomgate.policy.model import Assurance, Listener, Mode, Networks, Peer, Verb
 
 NARROW = {4: 24, 6: 64}
 """By IP version: the shortest prefix that is still one network segment."""
@@ -136,6 +136,32 @@ def _archive_callers(document: Document, settings: GateSettings) -> Warnings:
                 f"not written, and {shown(named[0])} is a host name: a call back from there is refused",
                 'write networks = ["ADDRESS"] if it may call back, or networks = [] to say that it never does',
             )
+
+
+def _without_channel(document: Document, settings: GateSettings) -> Warnings:
+    others = [site for site in document.sites if not site.table.own]
+    for peer in settings.rules.peers:
+        if peer.channels is not None or all(known.channels is not None for known in _listeners_of(peer, settings)):
+            continue
+        for site in others:
+            from_there = not is_any(peer.networks) and networks_overlap(peer.networks, Networks.of(site.table.networks))
+            if from_there:
+                yield document.warning(
+                    f"peer[{peer.name}].channels",
+                    f"not written, so it may come from {site.key} without a channel",
+                    'write channels = ["NAME"], or demand a channel on its listeners',
+                )
+
+
+def _bypasses_the_gate(document: Document, settings: GateSettings) -> Warnings:
+    for segment in document.segments:
+        for target in segment.table.dicom_to:
+            if target.archive is not None:
+                yield document.warning(
+                    f"{segment.key}.dicom_to",
+                    f"archive[{target.archive}] can be reached without the gate from the whole segment",
+                    "let its devices call the gate, and write a [[peer]] for each",
+                )
 
 
 def _no_peers(document: Document, settings: GateSettings) -> Warnings:
@@ -320,6 +346,8 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _plaintext_way_back,
     _unused_listener,
     _archive_callers,
+    _without_channel,
+    _bypasses_the_gate,
     _no_peers,
     _any_peer,
     _weak_assurance,

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dicomgate.channel.model import Channel, Site
 from dicomgate.config.build import build
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
 from dicomgate.config.lint import lint
 from dicomgate.config.problem import ConfigurationError, Problem, Severity
+from dicomgate.config.surroundings import channels, segmentation, sites
 from dicomgate.config.unsupported import unsupported
 from dicomgate.gate.settings import GateSettings
+from dicomgate.segment.model import Segmentation
 
 LARGEST_FILE = 8 * 1024**2
 """Bytes. Thousands of peers fit; a device file or a disk image named by mistake does not fill the memory."""
@@ -26,11 +29,15 @@ class Configuration:
     """All that the file says. Two that compare equal make the same gate.
 
     `state` is a database URL as written; a path in it is relative to `base`, the directory of the file.
+    `segmentation` is None when the file has neither [segmentation] nor a [[segment]].
     """
 
     settings: GateSettings
     state: str
     base: Path
+    sites: tuple[Site, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    segmentation: Segmentation | None = None
     warnings: tuple[Problem, ...] = ()
 
 
@@ -61,7 +68,15 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
     warnings = lint(document, settings)
     if unavailable:
         raise ConfigurationError((*unavailable, *warnings))
-    return Configuration(settings, document.gate.table.state, base, warnings)
+    return Configuration(
+        settings,
+        document.gate.table.state,
+        base,
+        tuple(sites(document).values()),
+        channels(document, base),
+        segmentation(document),
+        warnings,
+    )
 
 
 def _read(path: Path) -> str:

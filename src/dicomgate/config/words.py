@@ -3,7 +3,16 @@
 import re
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import IPv6Network, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -195,6 +204,86 @@ def network(value: object) -> str:
             f'write "{found.network_address.ipv4_mapped}/{found.prefixlen - 96}"',
         )
     return value
+
+
+def fixed_network(value: object) -> str:
+    """An address or a CIDR that is not every address: what a site or a segment consists of."""
+    text = network(value)
+    if text == "any" or ip_network(text).prefixlen == 0:
+        raise WrongValueError(
+            f"expected an address or a CIDR, came {shown(value)}", "list the networks; every address belongs to nobody"
+        )
+    return text
+
+
+def address(value: object) -> IPv4Address | IPv6Address:
+    """A literal address of one machine."""
+    try:
+        found = ip_address(value) if isinstance(value, str) and "%" not in value else None
+    except ValueError:
+        found = None
+    if found is None or found.is_unspecified or found.is_multicast:
+        raise WrongValueError(
+            f"expected the literal address of a machine, came {shown(value)}", 'write for instance "10.1.1.5"'
+        )
+    return found
+
+
+def tunnel_address(value: object) -> IPv4Interface | IPv6Interface:
+    """An address and the length of its prefix, as an interface has them."""
+    try:
+        if isinstance(value, str) and "/" in value and "%" not in value:
+            return ip_interface(value)
+    except ValueError:
+        pass
+    raise WrongValueError(f"expected ADDRESS/PREFIX, came {shown(value)}", 'write for instance "10.99.0.1/30"')
+
+
+def interface(value: object) -> str:
+    """The name of a network interface (Linux: at most 15 characters)."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", value):
+        raise WrongValueError(
+            f"expected the name of a network interface, came {shown(value)}",
+            'write 1 to 15 letters, digits, dots, hyphens and underscores, for instance "wg0"',
+        )
+    return value
+
+
+def port(value: object) -> int:
+    """A TCP or UDP port."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+        raise WrongValueError(
+            f"expected a port from 1 to 65535, came {shown(value)}", "write a whole number without quotes"
+        )
+    return value
+
+
+def mark(value: object) -> int:
+    """A netfilter mark."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 0xFFFFFFFF:
+        raise WrongValueError(
+            f"expected a mark from 1 to 0xFFFFFFFF, came {shown(value)}", "write a whole number without quotes: 0x2a"
+        )
+    return value
+
+
+def ike_identity(value: object) -> str:
+    """What one end of a tunnel calls itself (RFC 7296 3.5): a name, an address, `NAME@DOMAIN` or `CN=…, O=…`."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._:@=,/+-]{0,254}", value):
+        raise WrongValueError(
+            f"expected the identity of a tunnel's end, came {shown(value)}",
+            'write a name of its certificate, for instance "gate.north.example"',
+        )
+    return value
+
+
+def wireguard_key(value: object) -> str:
+    """A WireGuard public key: 32 bytes in base64."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", value):
+        return value
+    raise WrongValueError(
+        "expected a WireGuard public key of 44 characters, came another value", "wg pubkey prints it from a private key"
+    )
 
 
 def _network_hint(value: str) -> str:

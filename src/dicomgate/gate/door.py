@@ -92,7 +92,7 @@ class Door:
 
     def welcome(self, sock: socket.socket, origin: Origin) -> None:
         """The true address is known: let it in, by way of a TLS handshake if there has to be one, or close."""
-        denied = self._gate.policy.decide_connection(origin.listener, origin.address)
+        denied = self._gate.policy.decide_connection(origin.listener, origin.address, origin.channel)
         if denied is not None:
             self.refuse(origin, denied.rule, denied.reason)
             sock.close()

@@ -188,6 +188,8 @@ class Listener:
     verifiers: tuple[str, ...] | None = None
     """Names of those it trusts to vouch for users; None means all."""
     plaintext_passcodes: bool = False
+    channels: frozenset[str] | None = None
+    """One of these must have carried the connection; None asks for none, and an empty set lets nobody in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class Peer:
     `listeners`: None means every listener. `archives`: names of the archives it may reach.
     `move_to`: AE titles, peer names, or `self`. `endpoint`: where the archive may call it back, if at all.
     `certificates`: one of them must have been shown; None asks for none, and an empty tuple matches nobody.
+    `channels`: one of them must have carried the connection; None asks for none, and an empty set matches nobody.
     `sop_classes` / `transfer_syntaxes`: UIDs it is limited to; None means every SOP class, and every transfer
     syntax that is not off by default (negotiation.OFF_UNLESS_WRITTEN).
     `verifiers`: who may vouch for its users; None means all. Written for a peer of lower assurance, it asks for an
@@ -243,10 +246,15 @@ class Peer:
     certificates: tuple[CertificatePattern, ...] | None = None
     verifiers: tuple[str, ...] | None = None
     username_roles: tuple[str, ...] | None = None
+    channels: frozenset[str] | None = None
 
     def has_title(self, title: str) -> bool:
         """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""
         return title != "" and any(pattern.matches(title) for pattern in self.ae_titles)
+
+    def comes_through(self, channel: str | None) -> bool:
+        """Is this one of its channels? Nothing proves a peer that names none."""
+        return channel is not None and self.channels is not None and channel in self.channels
 
     def is_proven_by(self, certificate: CertificateFacts | None) -> bool:
         """Is this one of its certificates? Nothing proves a peer that names none."""

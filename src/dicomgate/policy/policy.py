@@ -63,13 +63,16 @@ class Policy:
         self._listeners = {listener.name: listener for listener in rules.listeners}
         self._peers_by_name = {peer.name: peer for peer in rules.peers}
 
-    def decide_connection(self, listener: str, address: Address) -> Deny | None:
-        """May this address connect at all? Asked before a byte is read; None means yes."""
+    def decide_connection(self, listener: str, address: Address, channel: str | None = None) -> Deny | None:
+        """May this address connect at all, by the channel it came through? Asked before a byte is read; None: yes."""
         known = self._listeners.get(listener)
         if known is None:
             return Deny("listener", f"there is no listener {listener}", 0)
         if address not in known.networks:
             return Deny(f"listener[{listener}].networks", f"{address} is not on the listener's networks", 0)
+        if known.channels is not None and channel not in known.channels:
+            why = f"{address} did not come through a channel of the listener"
+            return Deny(f"listener[{listener}].channels", why, 0)
         return None
 
     # -- associations --------------------------------------------------------------------------------------
@@ -142,6 +145,12 @@ class Policy:
                 nearest = nearest or self._deny(f"{key}.certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
                 steps.append(Step("certificate", why, False))
                 continue
+            if peer.channels is not None and not peer.comes_through(origin.channel):
+                came = f"came through channel {origin.channel}" if origin.channel else "came through no channel"
+                why = f"{title} is peer {peer.name}, but {came}"
+                nearest = nearest or self._deny(f"{key}.channels", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
+                steps.append(Step("channel", why, False))
+                continue
             if archive.name not in peer.archives:
                 why = f"peer {peer.name} may not reach archive {archive.name}"
                 nearest = nearest or self._deny(f"{key}.archive", why, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED)
@@ -204,6 +213,9 @@ class Policy:
         if peer.is_proven_by(facts.origin.certificate):
             steps.append(Step("assurance", "device: its certificate is one of those listed", True))
             return None
+        if peer.comes_through(facts.origin.channel):
+            steps.append(Step("assurance", f"device: it came through channel {facts.origin.channel}", True))
+            return None
         why = f"peer {peer.name} must prove its device, and nothing here can vouch for it"
         steps.append(Step("assurance", why, False))
         return self._deny(f"peer[{peer.name}].assurance", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
@@ -249,7 +261,7 @@ class Policy:
         if isinstance(credential, Malformed):
             steps.append(Step("user", credential.why, False))
             return self._deny(key, f"the user identity holds {credential.why}", Reject.USER_IDENTITY_FAILED)
-        if isinstance(credential, Passcode) and origin.tls is None:
+        if isinstance(credential, Passcode) and origin.tls is None and origin.channel is None:
             listener = self._listeners.get(origin.listener)
             if listener is None or not listener.plaintext_passcodes:
                 why = f"a passcode came in clear on listener {origin.listener}; whoever watches the network has it now"
@@ -470,7 +482,7 @@ class Policy:
 _ANYBODY = Peer("(unmatched)", (AeTitlePattern("*"),), Networks(any=True), may=frozenset(Verb))
 """Whom monitor mode lets pass although no peer rule names them."""
 
-_PROOF = "].certificates"
+_PROOF = ("].certificates", "].channels")
 _NO_PEER_RULE = frozenset({"malformed", "direction"})
 """Operations that monitor mode refuses as well: no peer rule could ever allow them."""
 
@@ -552,8 +564,9 @@ def _assurance(caller: _Caller) -> Assurance:
     if caller.user is not None and caller.user.verifier != _DEVICE:
         return Assurance.USER
     route = caller.route
-    proven = route.direction is Direction.TO_ARCHIVE and route.peer.is_proven_by(caller.facts.origin.certificate)
-    return Assurance.DEVICE if proven else Assurance.ADDRESS
+    origin = caller.facts.origin
+    shown = route.peer.is_proven_by(origin.certificate) or route.peer.comes_through(origin.channel)
+    return Assurance.DEVICE if shown and route.direction is Direction.TO_ARCHIVE else Assurance.ADDRESS
 
 
 def _narrow_syntaxes(peer: Peer, context: ProposedContext) -> ProposedContext:

@@ -634,7 +634,7 @@ class Session:
 
     def _reloaded(self, policy: Policy, now: float) -> None:
         self._policy = policy
-        denied = policy.decide_connection(self._origin.listener, self._origin.address)
+        denied = policy.decide_connection(self._origin.listener, self._origin.address, self._origin.channel)
         if denied is not None and not self._ended:
             self._give_up(denied.rule, f"no longer allowed: {denied.reason}", now)
             return

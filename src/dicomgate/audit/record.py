@@ -24,6 +24,11 @@ class Event(StrEnum):
     OPERATION = "operation"
     OPERATION_REFUSED = "operation_refused"
     RECORDS_LOST = "records_lost"
+    USER_CHANGED = "user_changed"
+    USER_LOCKED_OUT = "user_locked_out"
+    EMERGENCY_STARTED = "emergency_started"
+    EMERGENCY_USED = "emergency_used"
+    EMERGENCY_ENDED = "emergency_ended"
 
 
 class Outcome(StrEnum):

@@ -11,10 +11,12 @@ import typer
 
 from dicomgate import __version__
 from dicomgate.cli.audit import audit
+from dicomgate.cli.break_glass import break_glass
 from dicomgate.cli.pki import pki
 from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
 from dicomgate.cli.speech import BUG, WRONG, say
+from dicomgate.cli.user import user
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.pki.problem import PkiError
 from dicomgate.store.database import StoreError
@@ -55,6 +57,7 @@ app.command()(run)
 app.command()(check)
 app.command()(explain)
 app.command("test-policy")(test_policy)
+app.command("break-glass")(break_glass)
 
 
 @app.command()
@@ -69,3 +72,4 @@ def demo(
 
 app.add_typer(audit, name="audit")
 app.add_typer(pki, name="pki")
+app.add_typer(user, name="user")

@@ -4,6 +4,7 @@ Data goes to stdout, talk goes to stderr.
 """
 
 import os
+import pwd
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,16 @@ def say(lines: Iterable[str]) -> None:
 def warn(configuration: Configuration) -> None:
     for problem in configuration.warnings:
         print(problem, file=sys.stderr)
+
+
+def operator() -> str:
+    """Who gives this command: the name that a record of it bears."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"uid {os.getuid()}"  # a container's users often have no name
+    invoker = os.environ.get("SUDO_USER", "")
+    return f"{name} (sudo by {invoker[:64]})" if invoker and invoker.isprintable() else name
 
 
 def fail(text: str, hint: str) -> NoReturn:

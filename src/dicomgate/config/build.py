@@ -3,7 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from dicomgate.config import schema
+from dicomgate.config import kinds, schema
 from dicomgate.config.document import Document
 from dicomgate.config.units import literal
 from dicomgate.gate.settings import (
@@ -14,6 +14,7 @@ from dicomgate.gate.settings import (
     NamedIdentity,
     ServerTls,
 )
+from dicomgate.iam.settings import DeskLimits, GuardLimits, IdentitySettings, LocalSettings
 from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
 from dicomgate.session.limits import SessionLimits
 
@@ -74,7 +75,25 @@ def _role(table: schema.RoleTable) -> Role:
         hours=None if table.hours is None else tuple(table.hours),
         sop_classes=None if table.sop_classes is None else frozenset(table.sop_classes),
         on_expiry=table.on_expiry,
+        emergency=table.emergency,
     )
+
+
+def build_identity(document: Document) -> IdentitySettings:
+    """How users are verified; like `build`."""
+    table = document.identity.table
+    return IdentitySettings(
+        desk=DeskLimits(**{field.name: getattr(table, field.name) for field in fields(DeskLimits)}),
+        guard=GuardLimits(**{field.name: getattr(table, field.name) for field in fields(GuardLimits)}),
+        verifiers=tuple(
+            _local(entry.table) for entry in document.verifiers if isinstance(entry.table, kinds.LocalVerifier)
+        ),
+        emergency_roles=frozenset(entry.table.name for entry in document.roles if entry.table.emergency),
+    )
+
+
+def _local(table: kinds.LocalVerifier) -> LocalSettings:
+    return LocalSettings(table.name, table.memory // schema.KiB, table.passes, table.name_alone)
 
 
 def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:

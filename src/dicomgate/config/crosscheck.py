@@ -308,6 +308,26 @@ def _archives_can_prove_themselves(document: Document) -> Iterator[Problem]:
             )
 
 
+def _one_local_verifier(document: Document) -> Iterator[Problem]:
+    local = [entry.key for entry in document.verifiers if entry.table.kind is schema.Kind.LOCAL]
+    if len(local) > 1:
+        yield document.error(
+            f"{local[1]}.kind",
+            f"expected one local verifier, came {listed(local)}",
+            "there is one list of local users, in gate.state; name the same verifier wherever it is meant",
+        )
+
+
+def _emergency_roles_are_granted(document: Document) -> Iterator[Problem]:
+    for entry in document.roles:
+        if entry.table.emergency and entry.table.groups:
+            yield document.error(
+                f"{entry.key}.groups",
+                "expected no groups, because emergency is true",
+                "an emergency role comes from dicomgate break-glass only; give the groups another role",
+            )
+
+
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
@@ -333,6 +353,8 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _named_users_come_from_proven_devices,
     _maps_are_used,
     _archives_can_prove_themselves,
+    _one_local_verifier,
+    _emergency_roles_are_granted,
     *topology.CHECKS,
     *island.CHECKS,
 )

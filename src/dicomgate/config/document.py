@@ -41,6 +41,7 @@ class Document:
     gate: Entry[schema.GateTable]
     limits: Entry[schema.LimitsTable]
     audit: Entry[schema.AuditTable]
+    identity: Entry[schema.IdentityTable]
     metrics: Entry[schema.MetricsTable] | None
     listeners: tuple[Entry[schema.ListenerTable], ...]
     archives: tuple[Entry[schema.ArchiveTable], ...]
@@ -127,6 +128,7 @@ class _Reader:
             gate=self._single("gate", schema.GateTable),
             limits=self._single("limits", schema.LimitsTable),
             audit=self._single("audit", schema.AuditTable),
+            identity=self._single("identity", schema.IdentityTable),
             metrics=self._single("metrics", schema.MetricsTable) if "metrics" in self.data else None,
             listeners=tuple(self._entries(arrays["listener"], schema.ListenerTable)),
             archives=tuple(self._entries(arrays["archive"], schema.ArchiveTable)),
@@ -232,6 +234,7 @@ _EXPECTED = {
     "model_type": "a table",
     "too_short": "at least one value",
     "literal_error": "a known word",
+    "bool_type": "true or false",
 }
 """What pydantic's own error types mean to a reader; all other values are judged in units.py and words.py."""
 

@@ -1,14 +1,41 @@
 """Tables whose keys depend on their `kind`: one class for each kind of `[[verifier]]` and `[[sink]]`."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
-from dicomgate.config.schema import ClientTls, FilePath, Kind, SinkKind, SinkTable, Table, VerifierTable
+from dicomgate.config.schema import (
+    ClientTls,
+    FilePath,
+    KiB,
+    Kind,
+    MiB,
+    SinkKind,
+    SinkTable,
+    Table,
+    VerifierTable,
+    size_within,
+    whole_within,
+)
+from dicomgate.iam.settings import LocalSettings
+
+_LOCAL = LocalSettings("")
 
 
 class LocalVerifier(VerifierTable):
-    """Users of the gate itself, kept in its store."""
+    """Users of the gate itself, kept in its store: see `dicomgate user`."""
+
+    memory: Annotated[int, PlainValidator(size_within(19 * MiB, 1024 * MiB))] = Field(
+        default=_LOCAL.memory * KiB, description="Memory that checking one passcode takes (argon2id)."
+    )
+    passes: Annotated[int, PlainValidator(whole_within(2, 16))] = Field(
+        default=_LOCAL.passes, description="How often it goes through that memory (argon2id)."
+    )
+    name_alone: bool = Field(
+        default=False,
+        description="Take a name without a passcode (identity type 1) from a client that has shown a certificate.",
+    )
 
 
 class LdapVerifier(VerifierTable):

@@ -300,7 +300,7 @@ def _roles(document: Document, settings: GateSettings) -> Warnings:
                 "nobody can get this role, because there is no [[verifier]]",
                 "remove it until users can be verified",
             )
-        elif not entry.table.groups and not local:
+        elif not entry.table.groups and not entry.table.emergency and not local:
             yield document.warning(
                 f"{entry.key}.groups",
                 "nobody can get this role: no group has it",

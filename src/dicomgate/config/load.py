@@ -5,11 +5,11 @@ import re
 import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dicomgate.channel.model import Channel, Site
-from dicomgate.config.build import build
+from dicomgate.config.build import build, build_identity
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
@@ -18,6 +18,7 @@ from dicomgate.config.problem import ConfigurationError, Problem, Severity
 from dicomgate.config.surroundings import channels, segmentation, sites
 from dicomgate.config.unsupported import unsupported
 from dicomgate.gate.settings import GateSettings
+from dicomgate.iam.settings import IdentitySettings
 from dicomgate.segment.model import Segmentation
 
 LARGEST_FILE = 8 * 1024**2
@@ -39,6 +40,7 @@ class Configuration:
     channels: tuple[Channel, ...] = ()
     segmentation: Segmentation | None = None
     warnings: tuple[Problem, ...] = ()
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
 
 
 def load(path: Path, *, files: bool = True) -> Configuration:
@@ -76,6 +78,7 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         channels(document, base),
         segmentation(document),
         warnings,
+        build_identity(document),
     )
 
 

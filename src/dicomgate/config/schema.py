@@ -15,6 +15,7 @@ from dicomgate.channel.model import Authentication, ChannelKind, Start, Terminat
 from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
 from dicomgate.gate.settings import ConnectionLimits, TlsProfile
+from dicomgate.iam.settings import DeskLimits, GuardLimits
 from dicomgate.policy.model import (
     AeTitlePattern,
     Assurance,
@@ -75,6 +76,18 @@ class ClientCertificate(StrEnum):
     OPTIONAL = "optional"
 
 
+def whole_within(smallest: int, largest: int) -> Callable[[object], int]:
+    def within(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+            raise WrongValueError(
+                f"expected a whole number from {smallest} to {largest}, came {shown(value)}",
+                "write a number without quotes",
+            )
+        return value
+
+    return within
+
+
 class OnAuditFailure(StrEnum):
     REFUSE = "refuse"
     CONTINUE = "continue"
@@ -88,7 +101,7 @@ def _count(value: object) -> int:
     return value
 
 
-def _size(smallest: int, largest: int) -> Callable[[object], int]:
+def size_within(smallest: int, largest: int) -> Callable[[object], int]:
     def within(value: object) -> int:
         found = units.size(value)
         if not smallest <= found <= largest:
@@ -416,6 +429,10 @@ class RoleTable(Table):
 
     name: Name = Field(description="Name of the role.")
     groups: list[str] = Field(default=[], description="Array of directory groups whose members have this role.")
+    emergency: bool = Field(
+        default=False,
+        description="Only `dicomgate break-glass` gives this role: to one user, for a reason and a time.",
+    )
     may: Verbs = Field(default=[], description=f"Array of verbs it allows: {', '.join(Verb)}. Empty: nothing.")
     archives: list[Name] | None = Field(default=None, description="Array of archives it holds at. Absent: all.")
     hours: list[Annotated[Hours, PlainValidator(words.hours)]] | None = Field(
@@ -601,13 +618,13 @@ class SegmentationTable(Table):
 class LimitsTable(Table):
     """`[limits]`: sizes as bytes or "1 MiB", times as seconds or "15 s"."""
 
-    associate_pdu: Annotated[int, PlainValidator(_size(4 * KiB, 16 * MiB))] = Field(
+    associate_pdu: Annotated[int, PlainValidator(size_within(4 * KiB, 16 * MiB))] = Field(
         default=_SESSION.associate_pdu, description="Longest A-ASSOCIATE PDU, either direction."
     )
-    pdu: Annotated[int, PlainValidator(_size(4 * KiB, 64 * MiB))] = Field(
+    pdu: Annotated[int, PlainValidator(size_within(4 * KiB, 64 * MiB))] = Field(
         default=_SESSION.pdu, description="Longest P-DATA PDU that two parties may agree on."
     )
-    command_set: Annotated[int, PlainValidator(_size(1 * KiB, 1 * MiB))] = Field(
+    command_set: Annotated[int, PlainValidator(size_within(1 * KiB, 1 * MiB))] = Field(
         default=_SESSION.command_set, description="Longest DIMSE command set, all fragments together."
     )
     outstanding_operations: Count = Field(
@@ -677,6 +694,47 @@ class AuditTable(Table):
     )
 
 
+_DESK, _GUARD = DeskLimits(), GuardLimits()
+
+
+class IdentityTable(Table):
+    """`[identity]`: how users are verified, and what guessing is answered with."""
+
+    workers: Annotated[int, PlainValidator(whole_within(1, 64))] = Field(
+        default=_DESK.workers, description="Claims that one verifier is asked at the same time."
+    )
+    queue: Count = Field(
+        default=_DESK.queue, description="Claims that wait or are asked, all verifiers together; more are refused."
+    )
+    deadline: Seconds = Field(
+        default=_DESK.deadline, description="From a claim to the verifiers' answer; then the refusal is transient."
+    )
+    attempts: Count = Field(
+        default=_GUARD.attempts, description="Failures of one user from one address within `window` before a lockout."
+    )
+    attempts_per_address: Count = Field(
+        default=_GUARD.attempts_per_address,
+        description="The same for one address, all users together. An IPv6 address counts as its /64.",
+    )
+    attempts_per_user: Count = Field(
+        default=_GUARD.attempts_per_user,
+        description="The same for one user, all addresses together where the user was not verified before.",
+    )
+    window: Seconds = Field(default=_GUARD.window, description="How long a first failure and those after it count.")
+    lockout: Seconds = Field(default=_GUARD.lockout, description="How long a lockout lasts; it ends by itself.")
+    delay: Seconds = Field(
+        default=_GUARD.delay,
+        description="From a claim to its refusal at the first failure; doubled by each further one.",
+    )
+    longest_delay: Seconds = Field(
+        default=_GUARD.longest_delay, description="What the doubling ends at; at most half of `deadline` is waited."
+    )
+    familiar: Annotated[float, PlainValidator(_seconds(365 * DAY))] = Field(
+        default=_GUARD.familiar,
+        description="How long an address where a user was verified is spared from `attempts_per_user`.",
+    )
+
+
 class MetricsTable(Table):
     """`[metrics]`: numbers for monitoring systems."""
 
@@ -689,6 +747,7 @@ TABLES: dict[str, type[Table]] = {
     "gate": GateTable,
     "limits": LimitsTable,
     "audit": AuditTable,
+    "identity": IdentityTable,
     "metrics": MetricsTable,
     "segmentation": SegmentationTable,
 }

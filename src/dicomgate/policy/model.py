@@ -283,6 +283,7 @@ class Role:
     """What a verified user may do: a peer's `may` is cut down to the union of the user's roles.
 
     `archives`, `hours` and `sop_classes`: None means all of them. SOP classes limit stores, and what a C-GET brings.
+    An `emergency` role is given for a reason and a time, and by nothing else (iam/emergency.py).
     """
 
     name: str
@@ -292,6 +293,7 @@ class Role:
     hours: tuple[Hours, ...] | None = None
     sop_classes: frozenset[str] | None = None
     on_expiry: OnExpiry = OnExpiry.FINISH
+    emergency: bool = False
 
 
 @dataclass(frozen=True)

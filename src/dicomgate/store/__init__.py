@@ -1,1 +1,1 @@
-"""Durable state: audit records in SQLite. A record is on disk before anyone acts on it."""
+"""Durable state in SQLite: audit records, local users, emergency access. A record is kept before anyone acts on it."""

@@ -224,6 +224,11 @@ class Recorder:
             self._connection = None
 
 
+def append(connection: Connection, record: Record) -> None:
+    """Keep a record in the caller's transaction: with a change of the store that must not happen without it."""
+    connection.exec_driver_sql(_insert(1), row_of(record))
+
+
 @lru_cache(maxsize=_ROWS_PER_STATEMENT)
 def _insert(rows: int) -> str:
     """An INSERT of many rows. Not executemany: sqlite3 gives up the interpreter lock at every row of that, and

@@ -1,4 +1,4 @@
-"""The table of records: what its columns are, and how a Record becomes a row and a row a Record again."""
+"""The tables: what their columns are, and how a Record becomes a row and a row a Record again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0001"
+REVISION = "0002"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
@@ -36,6 +36,37 @@ Index("records_time", RECORDS.c.time)
 Index("records_association", RECORDS.c.association, sqlite_where=RECORDS.c.association.is_not(None))
 Index("records_refusal_id", RECORDS.c.refusal_id, sqlite_where=RECORDS.c.refusal_id.is_not(None))
 # Both leave out rows without a value: most records are no refusal, and each entry costs on every commit.
+
+USERS = Table(
+    "users",
+    METADATA,
+    Column("name", Text(), primary_key=True),
+    Column("passcode", Text(), nullable=False),
+    Column("roles", Text(), nullable=False),
+    Column("created", Double(), nullable=False),
+    Column("changed", Double(), nullable=False),
+    Column("disabled", Boolean(), nullable=False),
+    Column("expires", Double()),
+    Column("totp_secret", Text()),
+    Column("totp_step", BigInteger()),
+)
+"""One column per field of an Account; `roles` is a JSON array."""
+
+EMERGENCY_GRANTS = Table(
+    "emergency_grants",
+    METADATA,
+    Column("id", Text(), primary_key=True),
+    Column("user", Text(), nullable=False),
+    Column("role", Text(), nullable=False),
+    Column("reason", Text(), nullable=False),
+    Column("operator", Text(), nullable=False),
+    Column("granted", Double(), nullable=False),
+    Column("ends", Double(), nullable=False),
+    Column("ended", Double()),
+)
+"""One column per field of a Grant."""
+
+Index("emergency_grants_open", EMERGENCY_GRANTS.c.user, sqlite_where=EMERGENCY_GRANTS.c.ended.is_(None))
 
 Value = str | int | float | None
 Row = tuple[Value, ...]

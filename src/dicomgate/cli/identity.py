@@ -1,0 +1,110 @@
+"""The desk and what stands behind it, put together: settings and a store in, an IdentityDesk for the gate out."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from sqlalchemy import Engine
+
+from dicomgate.audit.record import Event, Outcome, Record, iso_time
+from dicomgate.audit.sink import RecordSink
+from dicomgate.gate.journal import Journal
+from dicomgate.iam.desk import Desk
+from dicomgate.iam.emergency import EmergencyRoles, EmergencyWatch
+from dicomgate.iam.guard import Guard
+from dicomgate.iam.local import LocalVerifier, at_once
+from dicomgate.iam.notices import (
+    EmergencyInForce,
+    EmergencyOver,
+    LockedOut,
+    Notice,
+    VerifierBack,
+    VerifierBroke,
+    VerifierStuck,
+)
+from dicomgate.iam.settings import IdentitySettings
+from dicomgate.identity.verifier import Verifier
+from dicomgate.store.grants import GateGrants
+from dicomgate.store.users import VerifierUsers
+
+
+class UserIdentity:
+    """Verifiers, guard, desk and emergency access of a running gate. `desk` is what the gate is given."""
+
+    def __init__(
+        self,
+        settings: IdentitySettings,
+        engine: Engine,
+        call_soon: Callable[[Callable[[], None]], object],
+        sink: RecordSink,
+        journal: Journal,
+    ) -> None:
+        self._engine = engine
+        self._sink = sink
+        self._journal = journal
+        self._grants = GateGrants(engine)
+        self._guard = Guard(settings.guard)
+        self.desk = Desk(
+            verifiers_of(settings, engine),
+            self._guard,
+            EmergencyRoles(self._grants, settings.emergency_roles).amend,
+            call_soon,
+            self._told,
+            settings.desk,
+        )
+        self._watch = EmergencyWatch(self._grants, lambda notice: call_soon(partial(self._told, notice)))
+
+    def reload(self, settings: IdentitySettings) -> None:
+        """New verifiers and numbers; counted failures and lockouts stay."""
+        self._guard.limits = settings.guard
+        amend = EmergencyRoles(self._grants, settings.emergency_roles).amend
+        self.desk.change(verifiers_of(settings, self._engine), amend, settings.desk)
+
+    def close(self) -> None:
+        """While the event loop still takes calls, or after it."""
+        self._watch.close()
+        self.desk.close()
+
+    def _told(self, notice: Notice) -> None:
+        """On the event loop."""
+        match notice:
+            case LockedOut():
+                record = lockout_record(notice, time.time())
+                self._sink.submit([record])
+                self._journal.record(record)
+            case VerifierBroke(verifier, what):
+                self._journal.say("critical", "verifier_broke", verifier=verifier, what=what)
+            case VerifierStuck(verifier, threads):
+                self._journal.say("error", "verifier_stuck", verifier=verifier, threads=threads)
+            case VerifierBack(verifier):
+                self._journal.say("info", "verifier_back", verifier=verifier)
+            case EmergencyInForce(grant):
+                known = {"user": grant.user, "role": grant.role, "reason": grant.reason, "operator": grant.operator}
+                self._journal.say("critical", "emergency_in_force", grant=grant.id, ends=iso_time(grant.ends), **known)
+            case EmergencyOver(grant):
+                self._journal.say("warning", "emergency_over", grant=grant.id, user=grant.user, role=grant.role)
+            case _:
+                assert_never(notice)
+
+
+def verifiers_of(settings: IdentitySettings, engine: Engine) -> list[tuple[Verifier, int]]:
+    """Each verifier of the file, and how many threads may ask it at the same time."""
+    return [
+        (LocalVerifier(local, VerifierUsers(engine)), min(at_once(), settings.desk.workers))
+        for local in settings.verifiers
+    ]
+
+
+def lockout_record(lockout: LockedOut, now: float) -> Record:
+    return Record(
+        time=now,
+        event=Event.USER_LOCKED_OUT,
+        outcome=Outcome.REFUSED,
+        reason=f"{lockout.failures} failures: {lockout.scope.value.replace('_', ' ')} locked out",
+        user=lockout.user,
+        listener=lockout.origin.listener,
+        address=str(lockout.origin.address),
+        port=lockout.origin.port,
+        detail={"scope": lockout.scope.value, "failures": lockout.failures, "locked_for": lockout.seconds},
+    )

@@ -131,12 +131,8 @@ def _list(grants: list[Grant], as_json: bool) -> None:
         say(json.dumps(_public(grant, now)) for grant in grants)
         return
     for grant in grants:
-        state = _public(grant, now)["state"]
-        say(
-            [
-                f"{grant.id}  {state}  {grant.user}  {grant.role}  until {_local(grant.ended or grant.ends)}  {grant.reason}"
-            ]
-        )
+        state, until = _public(grant, now)["state"], _local(grant.ended or grant.ends)
+        say([f"{grant.id}  {state}  {grant.user}  {grant.role}  until {until}  {grant.reason}"])
     if not grants:
         print("there are no grants", file=sys.stderr)
 

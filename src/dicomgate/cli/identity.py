@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import assert_never
 
 from sqlalchemy import Engine
@@ -53,7 +52,7 @@ class UserIdentity:
             self._told,
             settings.desk,
         )
-        self._watch = EmergencyWatch(self._grants, lambda notice: call_soon(partial(self._told, notice)))
+        self._watch = EmergencyWatch(self._grants, self.desk.tell)
 
     def reload(self, settings: IdentitySettings) -> None:
         """New verifiers and numbers; counted failures and lockouts stay."""

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +55,7 @@ def user_add(
         passcode = _hashed(desk, new_passcode(passcode_file, folded), folded)
         secret = one_time_code.new_secret() if totp else None
         account = Account(folded, passcode, roles, now, now, expires=until, totp_secret=secret)
-        if not desk.users.add(account, _record(now, folded, "added", roles, until, totp)):
+        if not desk.users.add(account, _record(now, account, "added")):
             fail(f"there is a user {folded} already", "somebody else has just added it")
         _hand_out(secret, folded, desk.configuration)
         _talk(f"{folded} added; roles: {listed(roles)}")
@@ -69,7 +69,7 @@ def user_passwd(name: Name, config: ConfigFile, passcode_file: PasscodeFile = No
     with _desk(config) as desk:
         account = _existing(desk, name)
         passcode = _hashed(desk, new_passcode(passcode_file, account.name), account.name)
-        _change(desk, account, {"passcode": passcode}, "passcode")
+        _change(desk, account, replace(account, passcode=passcode), "passcode")
         _talk(f"{account.name}: the new passcode is in force")
 
 
@@ -87,17 +87,17 @@ def user_change(
 ) -> None:
     """Change what is given: roles (all of them), the end, one-time codes."""
     with _desk(config) as desk:
-        account, now, values = _existing(desk, name), time.time(), dict[str, object]()
-        if role is not None:
-            values["roles"] = _known(role, desk.configuration)
-        if expires is not None:
-            values["expires"] = None if expires == NEVER else _moment(expires, now)
-        secret = one_time_code.new_secret() if totp else None
-        if totp is not None:
-            values |= {"totp_secret": secret, "totp_step": None}
-        if not values:
+        account = _existing(desk, name)
+        if role is None and expires is None and totp is None:
             fail("nothing to change", "give --role, --expires, --totp or --no-totp")
-        _change(desk, account, values, "changed")
+        after, secret = account, one_time_code.new_secret() if totp else None
+        if role is not None:
+            after = replace(after, roles=_known(role, desk.configuration))
+        if expires is not None:
+            after = replace(after, expires=None if expires == NEVER else _moment(expires, time.time()))
+        if totp is not None:
+            after = replace(after, totp_secret=secret, totp_step=None)
+        _change(desk, account, after, "changed")
         _hand_out(secret, account.name, desk.configuration)
         _talk(f"{account.name} changed")
 
@@ -107,7 +107,7 @@ def user_disable(name: Name, config: ConfigFile) -> None:
     """Refuse this user from now on; an association that runs goes on."""
     with _desk(config) as desk:
         account = _existing(desk, name)
-        _change(desk, account, {"disabled": True}, "disabled")
+        _change(desk, account, replace(account, disabled=True), "disabled")
         _talk(f"{account.name} disabled")
 
 
@@ -116,7 +116,7 @@ def user_enable(name: Name, config: ConfigFile) -> None:
     """Take the user again."""
     with _desk(config) as desk:
         account = _existing(desk, name)
-        _change(desk, account, {"disabled": False}, "enabled")
+        _change(desk, account, replace(account, disabled=False), "enabled")
         _talk(f"{account.name} enabled")
 
 
@@ -125,7 +125,7 @@ def user_remove(name: Name, config: ConfigFile) -> None:
     """Remove the user; the records of what the user did stay."""
     with _desk(config) as desk:
         account, now = _existing(desk, name), time.time()
-        desk.users.remove(account.name, _record(now, account.name, "removed", account.roles, account.expires))
+        desk.users.remove(account.name, _record(now, account, "removed"))
         _talk(f"{account.name} removed")
 
 
@@ -229,31 +229,28 @@ def _hashed(desk: _UserDesk, passcode: str, name: str) -> str:
     return hasher(desk.settings).hash(passcode.encode())
 
 
-def _change(desk: _UserDesk, account: Account, values: dict[str, object], change: str) -> None:
+def _change(desk: _UserDesk, account: Account, after: Account, change: str) -> None:
+    """Only the columns that differ: the gate may use a one-time code meanwhile, or renew a hash."""
     now = time.time()
-    roles, expires = values.get("roles", account.roles), values.get("expires", account.expires)
-    assert isinstance(roles, tuple)
-    assert expires is None or isinstance(expires, float)
-    totp = bool(values.get("totp_secret", account.totp_secret))
-    record = _record(now, account.name, change, roles, expires, totp)
+    columns = [field.name for field in fields(Account)]
+    values = {name: getattr(after, name) for name in columns if getattr(after, name) != getattr(account, name)}
+    record = _record(now, after, change)
     if not desk.users.change(account.name, values | {"changed": now}, record):
         fail(f"there is no user {account.name}", "somebody else has just removed it")
 
 
-def _record(
-    now: float, name: str, change: str, roles: tuple[str, ...], expires: float | None, totp: bool = False
-) -> Record:
+def _record(now: float, account: Account, change: str) -> Record:
     return Record(
         time=now,
         event=Event.USER_CHANGED,
         outcome=Outcome.SUCCESS,
-        user=name,
+        user=account.name,
         detail={
             "change": change,
             "operator": operator(),
-            "roles": list(roles),
-            "expires": None if expires is None else iso_time(expires),
-            "totp": totp,
+            "roles": list(account.roles),
+            "expires": None if account.expires is None else iso_time(account.expires),
+            "totp": account.totp_secret is not None,
         },
     )
 

@@ -94,7 +94,7 @@ class Desk:
             if refusal is None:
                 self._open.add(job)
         if refusal is not None:
-            self._tell(partial(done, refusal))
+            self._post(partial(done, refusal))
             return
         self._timer.at(now + self._limits.deadline, partial(self._late, job))
         self._advance(job)
@@ -121,7 +121,7 @@ class Desk:
             lane.join(timeout)
 
     def _lanes_of(self, verifiers: Sequence[tuple[Verifier, int]]) -> list[Lane[_Job]]:
-        return [Lane(verifier, size, self._ask, self._answered, self._told) for verifier, size in verifiers]
+        return [Lane(verifier, size, self._ask, self._answered, self.tell) for verifier, size in verifiers]
 
     def _no_room(self) -> Unavailable | None:
         if self._closing:
@@ -154,7 +154,7 @@ class Desk:
             if isinstance(answer, Refuted) and job.lane is not None:
                 wait, began = self._guard.failed(claims, answer.cause)
                 for lockout in began:
-                    self._told(lockout)
+                    self.tell(lockout)
         except BaseException as bug:  # see _ask
             answer = self._broken("desk", bug)
         self._hand_over(job, answer, wait)
@@ -167,7 +167,7 @@ class Desk:
 
     def _hand_over(self, job: _Job, answer: Verification, wait: float) -> None:
         due = job.since + min(wait, self._limits.deadline / 2)
-        tell = partial(self._tell, partial(job.done, answer))
+        tell = partial(self._post, partial(job.done, answer))
         with self._lock:
             # Each of these is a connection that the gate counts; beyond that they are not worth memory.
             hold = due > time.monotonic() and self._held < self._limits.queue
@@ -230,13 +230,14 @@ class Desk:
     # -- what goes out
 
     def _broken(self, where: str, bug: BaseException) -> Unavailable:
-        self._told(broke(where, bug))
+        self.tell(broke(where, bug))
         return Unavailable("a bug in dicomgate; its log says where")
 
-    def _told(self, notice: Notice) -> None:
-        self._tell(partial(self._notice, notice))
+    def tell(self, notice: Notice) -> None:
+        """Bring a notice to the event loop; from any thread."""
+        self._post(partial(self._notice, notice))
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _post(self, call: Callable[[], None]) -> None:
         # RuntimeError: the event loop is closed, and with it everything that waits for an answer.
         with suppress(RuntimeError):
             self._call_soon(call)

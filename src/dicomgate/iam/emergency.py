@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from dicomgate.iam.notices import EmergencyInForce, EmergencyOver, Notice
+from dicomgate.iam.notices import EmergencyInForce, EmergencyOver, Notice, broke
 from dicomgate.identity.claims import Claims
 from dicomgate.identity.emergency import Grant, Grants
 from dicomgate.identity.names import folded
@@ -91,6 +91,10 @@ class EmergencyWatch:
         self._known = current
 
     def _run(self) -> None:
-        self.look()
-        while not self._closing.wait(self._every):
-            self.look()
+        while True:
+            try:
+                self.look()
+            except Exception as bug:  # told, and tried again: without this thread no end would be recorded
+                self._notice(broke("emergency", bug))
+            if self._closing.wait(self._every):
+                return

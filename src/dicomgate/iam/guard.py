@@ -42,9 +42,9 @@ class Guard:
     def __init__(self, limits: GuardLimits, storage: Storage | None = None) -> None:
         self.limits = limits
         # Apart, so that a flood of invented names in one cannot push out what the others hold.
-        self._failures = storage or BoundedMemory()
-        self._lockouts = storage or BoundedMemory()
-        self._familiar = storage or BoundedMemory()
+        self._failures: Storage = BoundedMemory() if storage is None else storage
+        self._lockouts: Storage = BoundedMemory() if storage is None else storage
+        self._familiar: Storage = BoundedMemory() if storage is None else storage
 
     def locked(self, claims: Claims) -> Refuted | None:
         """The refusal of a claim that must not be looked at now."""
@@ -53,7 +53,7 @@ class Guard:
         if user is not None:
             locks += [(Scope.USER_AND_ADDRESS, f"{_hash(user)}:{place}"), (Scope.USER, _hash(user))]
         for scope, key in locks:
-            if self._lockouts.get(f"{scope}:{key}") and not (scope is Scope.USER and self._is_familiar(user, place)):
+            if self._lockouts.get(f"lockout:{scope}:{key}") and not (scope is Scope.USER and self._is_familiar(user, place)):
                 return Refuted(Cause.LOCKED_OUT, f"locked out after too many failures ({scope})", user)
         return None
 
@@ -71,13 +71,13 @@ class Guard:
                 counted.append((Scope.USER, _hash(user), limits.attempts_per_user))
         began, delay = [], limits.delay
         for scope, key, most in counted:
-            failures = self._failures.incr(f"{scope}:{key}", math.ceil(limits.window))
+            failures = self._failures.incr(f"failures:{scope}:{key}", math.ceil(limits.window))
             if scope is Scope.USER_AND_ADDRESS:
                 delay = min(limits.delay * 2.0 ** min(failures - 1, 30), limits.longest_delay)
             if failures >= most:
-                self._failures.clear(f"{scope}:{key}")
+                self._failures.clear(f"failures:{scope}:{key}")
                 # The first to count up the lockout is who tells of it: one only, also among several gates.
-                if self._lockouts.incr(f"{scope}:{key}", math.ceil(limits.lockout)) == 1:
+                if self._lockouts.incr(f"lockout:{scope}:{key}", math.ceil(limits.lockout)) == 1:
                     named = None if scope is Scope.ADDRESS else user
                     began.append(LockedOut(scope, named, claims.origin, failures, limits.lockout))
         return delay, tuple(began)
@@ -88,8 +88,8 @@ class Guard:
         user, place = _claimed(claims), _place(claims.origin.address)
         if user is None:
             return
-        self._failures.clear(f"{Scope.USER_AND_ADDRESS}:{_hash(user)}:{place}")
-        self._failures.clear(f"{Scope.USER}:{_hash(user)}")
+        self._failures.clear(f"failures:{Scope.USER_AND_ADDRESS}:{_hash(user)}:{place}")
+        self._failures.clear(f"failures:{Scope.USER}:{_hash(user)}")
         self._familiar.clear(f"familiar:{_hash(user)}:{place}")
         self._familiar.incr(f"familiar:{_hash(user)}:{place}", math.ceil(self.limits.familiar))
 

@@ -50,7 +50,14 @@ WORDS = {
 }
 """What a validator accepts, for those that are known by name."""
 
-UNITS = {"_seconds": "time", "_size": "size", "_count": "whole number", "_state": "URL", "_shared": "URL"}
+UNITS = {
+    "_seconds": "time",
+    "size_within": "size",
+    "whole_within": "whole number",
+    "_count": "whole number",
+    "_state": "URL",
+    "_shared": "URL",
+}
 """The same for validators of the schema's own; the key is where their qualified name begins."""
 
 REMARKS = {"metrics": "Not served by this version: the table is read, and `check` warns."}
@@ -183,7 +190,9 @@ def _validator(function: Any) -> str | None:
     bounds = inspect.getclosurevars(function).nonlocals
     if name == "_seconds":
         return f"time, up to {duration(bounds['longest'])}"
-    if name == "_size":
+    if name == "whole_within":
+        return f"whole number, {bounds['smallest']} to {bounds['largest']}"
+    if name == "size_within":
         return f"size, {size(bounds['smallest'])} to {size(bounds['largest'])}"
     return UNITS[name]
 

@@ -6,6 +6,7 @@ import pytest
 
 from dicomgate.config import schema
 from dicomgate.gate.settings import ConnectionLimits
+from dicomgate.iam.settings import DeskLimits, GuardLimits
 from dicomgate.policy.model import Archive, Peer
 from dicomgate.session.limits import SessionLimits
 
@@ -19,6 +20,14 @@ def test_limits_are_those_of_session_and_gate() -> None:
         for field in fields(limits)
     }
     assert {name: field.default for name, field in schema.LimitsTable.model_fields.items()} == wanted
+
+
+def test_identity_is_that_of_desk_and_guard() -> None:
+    wanted = {
+        field.name: getattr(limits, field.name) for limits in (DeskLimits(), GuardLimits()) for field in fields(limits)
+    }
+    assert {name: field.default for name, field in schema.IdentityTable.model_fields.items()} == wanted
+    assert schema.IdentityTable.model_validate(wanted) == schema.IdentityTable()
 
 
 def test_every_default_of_the_limits_is_within_its_own_bounds() -> None:

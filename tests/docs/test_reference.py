@@ -176,6 +176,13 @@ def test_every_default_has_a_reason(heading: str, limits: SessionLimits | Connec
     assert [(name, value) for name, value, _ in rows] == [(name, shown(name)) for name in vars_of(limits)]
 
 
+def test_every_default_of_identity_has_a_reason() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]{20,}) \|$", section(DEFAULTS, "User identity"), re.MULTILINE)
+    values = [(name, getattr(schema.IdentityTable(), name)) for name in schema.IdentityTable.model_fields]
+    wanted = [(name, WRITE_SETTINGS.duration(v) if isinstance(v, float) else str(v)) for name, v in values]
+    assert [(name, value) for name, value, _ in rows] == wanted
+
+
 def test_fixed_numbers_are_those_of_the_code() -> None:
     rows = re.findall(
         r"^\| `(\S+)\.py` \| `(\w+)` \| ([\d.]+) \| [^|]{10,} \|$", section(DEFAULTS, "Fixed numbers"), re.MULTILINE

@@ -53,9 +53,8 @@ class Guard:
         if user is not None:
             locks += [(Scope.USER_AND_ADDRESS, f"{_hash(user)}:{place}"), (Scope.USER, _hash(user))]
         for scope, key in locks:
-            if self._lockouts.get(f"lockout:{scope}:{key}") and not (
-                scope is Scope.USER and self._is_familiar(user, place)
-            ):
+            spared = scope is Scope.USER and self._is_familiar(user, place)
+            if not spared and self._lockouts.get(f"lockout:{scope}:{key}"):
                 return Refuted(Cause.LOCKED_OUT, f"locked out after too many failures ({scope})", user)
         return None
 

@@ -26,6 +26,7 @@ def test_identity_is_that_of_desk_and_guard() -> None:
     wanted = {
         field.name: getattr(limits, field.name) for limits in (DeskLimits(), GuardLimits()) for field in fields(limits)
     }
+    assert wanted.pop("deadline") == SessionLimits().identity
     assert {name: field.default for name, field in schema.IdentityTable.model_fields.items()} == wanted
     assert schema.IdentityTable.model_validate(wanted) == schema.IdentityTable()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from dicomgate.facts import CertificateFacts, Origin, TlsFacts
+from dicomgate.facts import Origin
 from dicomgate.iam.desk import Desk
 from dicomgate.iam.guard import Guard
 from dicomgate.iam.notices import Notice
@@ -16,17 +16,14 @@ from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Refuted, Unavailable, Verification, Verified, Verifier
 from dicomgate.wire.codes import IdentityType
 
-CERTIFICATE = CertificateFacts("00" * 32, "11" * 32, ("ws1.north.example",), (), "CN=CA", "1", 4e9)
 
-
-def claims(credential: Credential, address: str = "10.1.3.7", *, certificate: CertificateFacts | None = None) -> Claims:
+def claims(credential: Credential, address: str = "10.1.3.7") -> Claims:
     kinds = {
         Username: IdentityType.USERNAME,
         Passcode: IdentityType.USERNAME_AND_PASSCODE,
         JsonWebToken: IdentityType.JWT,
     }
-    tls = None if certificate is None else TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256", certificate)
-    origin = Origin("outside", ip_address(address), 40000, tls=tls)
+    origin = Origin("outside", ip_address(address), 40000)
     return Claims(credential, kinds[type(credential)], origin, "READER1", "ARCHIVE")
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from dicomgate.iam import one_time_code
 from dicomgate.iam.local import LocalVerifier, at_once
 from dicomgate.iam.settings import LocalSettings
-from dicomgate.identity.claims import JsonWebToken, Username
+from dicomgate.identity.claims import Credential, JsonWebToken, Username
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Cause, Refuted, Unavailable, Verified
 from dicomgate.wire.codes import IdentityType
-from iam.claimants import CERTIFICATE, claims, login
+from iam.claimants import claims, login
 from iam.standing_in import CHEAP, Ledger, account
 
 NOW = 1_800_000_000.0
@@ -95,9 +95,12 @@ def test_disabled_and_expired_show_only_with_the_right_passcode() -> None:
         assert cause(verifier.verify(login(name, b"wrong"), NOW)) is Cause.WRONG_CREDENTIAL
 
 
-def test_other_kinds_of_identity_are_for_others() -> None:
+@pytest.mark.parametrize("credential", [JsonWebToken("alice"), Username("alice")])
+def test_other_kinds_of_identity_are_for_others(credential: Credential) -> None:
     verifier = LocalVerifier(CHEAP, Ledger.of(account("alice")))
-    assert cause(verifier.verify(claims(JsonWebToken("alice")), NOW)) is Cause.NOT_MINE
+    what = claims(credential)
+    assert cause(verifier.verify(what, NOW)) is Cause.NOT_MINE
+    assert what.identity_type not in verifier.identity_types
 
 
 def test_a_store_that_cannot_be_read_is_not_a_refusal() -> None:
@@ -213,29 +216,3 @@ def test_secrets_are_long_and_differ() -> None:
     made = {one_time_code.new_secret() for _ in range(20)}
     assert len(made) == 20
     assert {len(each) for each in made} == {32}
-
-
-# -- a name alone
-
-ALONE = LocalSettings("staff", memory=64, passes=1, name_alone=True)
-
-
-def test_a_name_alone_is_for_others_unless_it_is_written() -> None:
-    verifier = LocalVerifier(CHEAP, Ledger.of(account("alice")))
-    assert cause(verifier.verify(claims(Username("alice"), certificate=CERTIFICATE), NOW)) is Cause.NOT_MINE
-
-
-def test_a_name_alone_counts_on_top_of_a_certificate_only() -> None:
-    verifier = LocalVerifier(ALONE, Ledger.of(account("alice")))
-    answer = verifier.verify(claims(Username("alice"), certificate=CERTIFICATE), NOW)
-    assert isinstance(answer, Verified)
-    assert answer.principal.identity_type is IdentityType.USERNAME
-    assert cause(verifier.verify(claims(Username("alice")), NOW)) is Cause.WRONG_CREDENTIAL
-    assert cause(verifier.verify(claims(Username("bob"), certificate=CERTIFICATE), NOW)) is Cause.UNKNOWN_USER
-
-
-def test_a_name_alone_is_not_enough_for_who_is_disabled_or_has_codes() -> None:
-    ledger = Ledger.of(account("a", disabled=True), account("b", totp_secret=AUTHENTICATOR), account("c", expires=1.0))
-    verifier = LocalVerifier(ALONE, ledger)
-    found = [cause(verifier.verify(claims(Username(name), certificate=CERTIFICATE), NOW)) for name in "abc"]
-    assert found == [Cause.DISABLED, Cause.WRONG_CREDENTIAL, Cause.EXPIRED]

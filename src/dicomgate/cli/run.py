@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dicomgate.cli.identity import UserIdentity
 from dicomgate.cli.revocations import Authorities
 from dicomgate.cli.speech import ConfigFile, fail, say, warn
 from dicomgate.config.load import Configuration, load
@@ -30,24 +31,28 @@ def run(
     warn(configuration)
     engine = open_store(configuration.state, configuration.base)
     _raise_open_files()
+    _leave_no_core_dump()
     _calm_the_collector()
     loop = asyncio.new_event_loop()
     journal = Journal(verbose=verbose)
     revocations = Authorities(loop.call_soon_threadsafe)
     gate: Gate | None = None
     recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
+    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, recorder, journal)
     try:
-        gate = Gate(configuration.settings, recorder, journal, loop, revocations=revocations)
+        gate = Gate(configuration.settings, recorder, journal, loop, revocations=revocations, desk=identity.desk)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
-        loop.add_signal_handler(signal.SIGHUP, _reload, gate, config, configuration, journal)
+        loop.add_signal_handler(signal.SIGHUP, _reload, gate, identity, config, configuration, journal)
         opened = gate.start()
     except OSError as error:
+        identity.close()
         recorder.close(5)
         journal.close()
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     except TlsFilesError as error:  # changed since it was read and found good
+        identity.close()
         recorder.close(5)
         journal.close()
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
@@ -56,6 +61,7 @@ def run(
         loop.run_forever()
     finally:
         revocations.close()
+        identity.close()
         lost = recorder.close(10)
         if lost:
             journal.say("critical", "records_lost", count=lost)
@@ -63,7 +69,7 @@ def run(
         loop.close()
 
 
-def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) -> None:
+def _reload(gate: Gate, identity: UserIdentity, config: Path, running: Configuration, journal: Journal) -> None:
     """SIGHUP: a bad file keeps the old settings and says why."""
     try:
         fresh = load(config)
@@ -71,6 +77,7 @@ def _reload(gate: Gate, config: Path, running: Configuration, journal: Journal) 
             gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
             return
         _say_ready(gate.reload(fresh.settings))
+        identity.reload(fresh.identity)
     except ConfigurationError as error:
         for problem in error.problems:
             journal.say("error", "configuration_problem", text=str(problem))
@@ -90,6 +97,12 @@ def _raise_open_files() -> None:
     """Each association takes two file descriptors; the soft limit of 1024 would end at 500."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _leave_no_core_dump() -> None:
+    """One would hold the passcodes of who is logging in, and the gate's keys."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _calm_the_collector() -> None:

@@ -83,7 +83,7 @@ def build_identity(document: Document) -> IdentitySettings:
     """How users are verified; like `build`."""
     table = document.identity.table
     return IdentitySettings(
-        desk=DeskLimits(**{field.name: getattr(table, field.name) for field in fields(DeskLimits)}),
+        desk=DeskLimits(table.workers, table.queue, document.limits.table.identity),
         guard=GuardLimits(**{field.name: getattr(table, field.name) for field in fields(GuardLimits)}),
         verifiers=tuple(
             _local(entry.table) for entry in document.verifiers if isinstance(entry.table, kinds.LocalVerifier)
@@ -93,7 +93,7 @@ def build_identity(document: Document) -> IdentitySettings:
 
 
 def _local(table: kinds.LocalVerifier) -> LocalSettings:
-    return LocalSettings(table.name, table.memory // schema.KiB, table.passes, table.name_alone)
+    return LocalSettings(table.name, table.memory // schema.KiB, table.passes)
 
 
 def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:

@@ -308,17 +308,15 @@ def _archives_can_prove_themselves(document: Document) -> Iterator[Problem]:
             )
 
 
-def _one_local_verifier(document: Document) -> Iterator[Problem]:
-    local = [entry.key for entry in document.verifiers if entry.table.kind is schema.Kind.LOCAL]
-    if len(local) > 1:
-        yield document.error(
-            f"{local[1]}.kind",
-            f"expected one local verifier, came {listed(local)}",
-            "there is one list of local users, in gate.state; name the same verifier wherever it is meant",
-        )
-
-
 def _emergency_roles_are_granted(document: Document) -> Iterator[Problem]:
+    emergency = {entry.table.name for entry in document.roles if entry.table.emergency}
+    for peer in document.peers:
+        for name in emergency.intersection(peer.table.username_roles or ()):
+            yield document.error(
+                f"{peer.key}.username_roles",
+                f"expected no emergency role, came {shown(name)}",
+                "an emergency role comes from dicomgate break-glass only, to a user who is verified",
+            )
     for entry in document.roles:
         if entry.table.emergency and entry.table.groups:
             yield document.error(
@@ -353,7 +351,6 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _named_users_come_from_proven_devices,
     _maps_are_used,
     _archives_can_prove_themselves,
-    _one_local_verifier,
     _emergency_roles_are_granted,
     *topology.CHECKS,
     *island.CHECKS,

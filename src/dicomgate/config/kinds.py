@@ -32,10 +32,6 @@ class LocalVerifier(VerifierTable):
     passes: Annotated[int, PlainValidator(whole_within(2, 16))] = Field(
         default=_LOCAL.passes, description="How often it goes through that memory (argon2id)."
     )
-    name_alone: bool = Field(
-        default=False,
-        description="Take a name without a passcode (identity type 1) from a client that has shown a certificate.",
-    )
 
 
 class LdapVerifier(VerifierTable):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 from dicomgate.config.document import Document
-from dicomgate.config.kinds import LocalVerifier
 from dicomgate.config.overlap import is_any, networks_overlap
 from dicomgate.config.problem import Problem, listed, shown
 from dicomgate.config.schema import Kind, OnAuditFailure
@@ -313,26 +312,6 @@ def _roles(document: Document, settings: GateSettings) -> Warnings:
             )
 
 
-def _passcodes(document: Document, settings: GateSettings) -> Warnings:
-    plain = {listener.name for listener in settings.listeners if listener.tls is None}
-    for peer in settings.rules.peers:
-        open_ones = [found.name for found in _listeners_of(peer, settings) if found.name in plain]
-        if peer.assurance is Assurance.USER and document.verifiers and open_ones:
-            where = listed(f"listener[{name}]" for name in open_ones)
-            yield document.warning(
-                f"peer[{peer.name}].listeners",
-                f"its users send passcodes and tokens in plaintext to {where}",
-                "name listeners with tls only; whoever can listen in between can log in afterwards",
-            )
-    for entry in document.verifiers:
-        if isinstance(entry.table, LocalVerifier) and entry.table.name_alone:
-            yield document.warning(
-                f"{entry.key}.name_alone",
-                "true: whoever uses a device with a certificate may call himself any local user",
-                "remove it as soon as the clients can send a passcode",
-            )
-
-
 def _limits(document: Document, settings: GateSettings) -> Warnings:
     limits = settings.session
     if limits.first_byte > limits.associate_deadline:
@@ -376,7 +355,6 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _matches_nobody,
     _move_destinations,
     _roles,
-    _passcodes,
     _limits,
     _audit,
     _metrics,

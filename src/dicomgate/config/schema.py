@@ -706,9 +706,6 @@ class IdentityTable(Table):
     queue: Count = Field(
         default=_DESK.queue, description="Claims that wait or are asked, all verifiers together; more are refused."
     )
-    deadline: Seconds = Field(
-        default=_DESK.deadline, description="From a claim to the verifiers' answer; then the refusal is transient."
-    )
     attempts: Count = Field(
         default=_GUARD.attempts, description="Failures of one user from one address within `window` before a lockout."
     )
@@ -727,7 +724,8 @@ class IdentityTable(Table):
         description="From a claim to its refusal at the first failure; doubled by each further one.",
     )
     longest_delay: Seconds = Field(
-        default=_GUARD.longest_delay, description="What the doubling ends at; at most half of `deadline` is waited."
+        default=_GUARD.longest_delay,
+        description="What the doubling ends at; at most half of limits.identity is waited.",
     )
     familiar: Annotated[float, PlainValidator(_seconds(365 * DAY))] = Field(
         default=_GUARD.familiar,

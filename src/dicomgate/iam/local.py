@@ -15,7 +15,7 @@ from argon2.low_level import Type
 from dicomgate.iam import one_time_code
 from dicomgate.iam.settings import LocalSettings
 from dicomgate.identity.account import Account, Accounts
-from dicomgate.identity.claims import Claims, Passcode, Username
+from dicomgate.identity.claims import Claims, Passcode
 from dicomgate.identity.names import folded
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Cause, Refuted, Unavailable, Verification, Verified
@@ -45,11 +45,10 @@ def at_once() -> int:
 class LocalVerifier:
     """The Verifier of `kind = "local"`."""
 
-    identity_types = frozenset({IdentityType.USERNAME, IdentityType.USERNAME_AND_PASSCODE})
+    identity_types = frozenset({IdentityType.USERNAME_AND_PASSCODE})
 
     def __init__(self, settings: LocalSettings, accounts: Accounts) -> None:
         self.name = settings.name
-        self._name_alone = settings.name_alone
         self._accounts = accounts
         self._hasher = hasher(settings)
         self._fresh = f"$argon2id$v=19$m={settings.memory},t={settings.passes},p=1$"
@@ -57,16 +56,14 @@ class LocalVerifier:
     def verify(self, claims: Claims, now: float) -> Verification:
         match claims.credential:
             case Passcode(name, passcode):
-                return self._with_passcode(name, passcode, now)
-            case Username(name):
-                return self._name_only(name, claims, now)
+                return self._check(name, passcode, now)
             case _:
                 return Refuted(Cause.NOT_MINE, "a local user has a passcode")
 
     def close(self) -> None:
         """Holds nothing."""
 
-    def _with_passcode(self, claimed: str, passcode: bytes, now: float) -> Verification:
+    def _check(self, claimed: str, passcode: bytes, now: float) -> Verification:
         found = self._accounts.nearest(folded(claimed))
         if isinstance(found, Unavailable):
             return found
@@ -102,33 +99,14 @@ class LocalVerifier:
             problem_there = self._accounts.rehash(account, self._hasher.hash(passcode))
             if problem_there is not None:
                 return problem_there
-        return self._verified(account, IdentityType.USERNAME_AND_PASSCODE)
-
-    def _name_only(self, claimed: str, claims: Claims, now: float) -> Verification:
-        """Type 1 proves nothing: the device's certificate is all the proof there is (PS3.15 B.4)."""
-        if not self._name_alone:
-            return Refuted(Cause.NOT_MINE, f"a name without a passcode; verifier[{self.name}].name_alone is false")
-        if claims.origin.certificate is None:
-            return Refuted(Cause.WRONG_CREDENTIAL, "a name alone, from a client without a certificate", claimed)
-        found = self._accounts.nearest(folded(claimed))
-        if isinstance(found, Unavailable):
-            return found
-        if found is None or found.name != folded(claimed):
-            return Refuted(Cause.UNKNOWN_USER, "no local user has this name", claimed)
-        if found.totp_secret is not None:
-            return Refuted(Cause.WRONG_CREDENTIAL, "a name alone, and this user needs a one-time code", claimed)
-        return _barred(found, claimed, now) or self._verified(found, IdentityType.USERNAME)
-
-    def _verified(self, account: Account, identity_type: IdentityType) -> Verified:
-        return Verified(
-            Principal(
-                name=account.name,
-                verifier=self.name,
-                identity_type=identity_type,
-                roles=frozenset(account.roles),
-                expires=account.expires,
-            )
+        principal = Principal(
+            name=account.name,
+            verifier=self.name,
+            identity_type=IdentityType.USERNAME_AND_PASSCODE,
+            roles=frozenset(account.roles),
+            expires=account.expires,
         )
+        return Verified(principal)
 
     def _decoy(self, model: Account | None) -> str:
         """A hash of nothing, of the cost of the model's."""

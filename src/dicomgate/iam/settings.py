@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class DeskLimits:
-    """`deadline` in seconds, from the claim to the answer of the verifiers."""
+    """`deadline` in seconds, from the claim to the answer of the verifiers: the session's own (`limits.identity`)."""
 
     workers: int = 8
     """Claims that one verifier is asked at a time. A local verifier takes one for each processor but one."""
@@ -30,15 +30,11 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """`memory` in KiB and `passes`: the cost of argon2id (RFC 9106 3.1: m and t; p is 1).
-
-    `name_alone`: a type 1 identity, a name without proof, is taken from a client that has shown a certificate.
-    """
+    """`memory` in KiB and `passes`: the cost of argon2id (RFC 9106 3.1: m and t; p is 1)."""
 
     name: str
     memory: int = 19 * 1024
     passes: int = 2
-    name_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

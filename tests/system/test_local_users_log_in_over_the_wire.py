@@ -179,6 +179,9 @@ def test_nothing_the_gate_wrote_has_a_passcode_in_it(scene: Scene, tmp_path: Pat
         for passcode in (GOOD, WRONG):
             scene.log_in(name, passcode)
     scene.trail.wait_for(event="identity_refused", user="nobody")
+    limits = Path(f"/proc/{scene.gate.process.popen.pid}/limits").read_text(encoding="ascii")
+    (core,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4] == "0", "a dump of the process would hold passcodes"
     scene.gate.stop()
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert b"alice" in written

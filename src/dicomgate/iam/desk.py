@@ -108,7 +108,7 @@ class Desk:
             lane.retire()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Answer whatever is open with Unavailable, and end the threads that are not stuck."""
+        """Answer whatever is open with Unavailable, and end the threads; wait `timeout` seconds for those that hang."""
         with self._lock:
             self._closing = True
             left = list(self._open)
@@ -117,8 +117,9 @@ class Desk:
         self._timer.close()
         for lane in self._lanes:
             lane.retire()
+        until = time.monotonic() + timeout
         for lane in self._lanes:
-            lane.join(timeout)
+            lane.join(until)
 
     def _lanes_of(self, verifiers: Sequence[tuple[Verifier, int]]) -> list[Lane[_Job]]:
         return [Lane(verifier, size, self._ask, self._answered, self.tell) for verifier, size in verifiers]

@@ -6,6 +6,7 @@ fill the process. Instead the lane says that it is stuck, and takes nothing more
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -74,10 +75,10 @@ class Lane(Generic[J]):
             self._retired = True
             self._changed.notify_all()
 
-    def join(self, timeout: float) -> None:
-        """Wait for a free thread's end; one that is stuck ends with the process."""
+    def join(self, until: float) -> None:
+        """Wait for the threads' end until this reading of `time.monotonic`; one that is stuck ends with the process."""
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         while (job := self._take()) is not None:

@@ -17,6 +17,7 @@ from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
 from dicomgate.cli.speech import BUG, WRONG, say
 from dicomgate.cli.user import user
+from dicomgate.cli.watch import watch
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.pki.problem import PkiError
 from dicomgate.store.database import StoreError
@@ -58,6 +59,7 @@ app.command()(check)
 app.command()(explain)
 app.command("test-policy")(test_policy)
 app.command("break-glass")(break_glass)
+app.command()(watch)
 
 
 @app.command()

@@ -5,6 +5,7 @@ settings.md beside this file, and a test holds the two together.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from enum import Enum
@@ -45,6 +46,10 @@ WORDS = {
     words.sop_class: "UID or keyword",
     words.transfer_syntax: "UID or keyword",
     words.failure_status: "status number",
+    words.plain: "string",
+    words.provider_url: "https URL",
+    words.claim_path: "name, or names with dots or in an array",
+    words.variable: "name of a variable",
     units.endpoint: "HOST:PORT",
     units.bind: "ADDRESS:PORT",
 }
@@ -54,6 +59,7 @@ UNITS = {
     "_seconds": "time",
     "size_within": "size",
     "whole_within": "whole number",
+    "seconds_within": "time",
     "_count": "whole number",
     "_state": "URL",
     "_shared": "URL",
@@ -159,7 +165,7 @@ def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
     if origin is list:
         (inner,) = get_args(annotation)
         several = f"array: {_describe(inner, ())}"
-        alone = any(getattr(each, "func", None) is schema._one_or_many for each in metadata)
+        alone = any(getattr(each, "func", None) is schema.one_or_many for each in metadata)
         return f"{_describe(inner, ())}, or {several}" if alone else several
     if origin is Literal:
         return _choice(get_args(annotation))
@@ -190,6 +196,8 @@ def _validator(function: Any) -> str | None:
     bounds = inspect.getclosurevars(function).nonlocals
     if name == "_seconds":
         return f"time, up to {duration(bounds['longest'])}"
+    if name == "seconds_within":
+        return f"time, {bounds['shortest']:g} s to {duration(bounds['longest'])}"
     if name == "whole_within":
         return f"whole number, {bounds['smallest']} to {bounds['largest']}"
     if name == "size_within":
@@ -210,6 +218,12 @@ def _default(found: FieldInfo) -> str:
     match found.default:
         case Enum():
             shown = f'"{_shown(found.default)}"'
+        case bool():
+            shown = str(found.default).lower()
+        case list():
+            shown = json.dumps(found.default)
+        case tuple() if kind.startswith("name"):
+            shown = f'"{".".join(found.default)}"'
         case float() if kind == "time":
             shown = f'"{duration(found.default)}"'
         case bool():

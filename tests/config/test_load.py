@@ -277,14 +277,14 @@ def test_the_sample_lacks_only_what_this_version_cannot_do(tmp_path: Path) -> No
     path = tmp_path / "gate.toml"
     path.write_text(SAMPLE, "utf-8")
     errors = [problem for problem in refused(path) if problem.severity is Severity.ERROR]
-    assert [problem.key for problem in errors] == ["verifier[staff].kind", "sink[repository].kind"]
+    assert [problem.key for problem in errors] == ["sink[repository].kind"]
     assert all(problem.text.endswith("is not available in this version") for problem in errors)
 
 
 def test_the_sample_without_these_is_accepted(tmp_path: Path) -> None:
     kept = [line for line in SAMPLE.splitlines() if not line.startswith("tls =")]
     text = "\n".join(kept)
-    start, end = text.index("[[verifier]]"), text.index("[limits]")
+    start, end = text.index("[[sink]]"), text.index("[limits]")
     found = loaded(tmp_path, text[:start] + text[end:])
     assert [listener.name for listener in found.settings.rules.listeners] == ["outside", "inside"]
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations
 
-from dicomgate.config import island, schema, topology
+from dicomgate.config import island, kinds, schema, topology
 from dicomgate.config.document import Document, Entry
 from dicomgate.config.problem import Problem, WrongValueError, listed, shown
 from dicomgate.config.units import literal
 from dicomgate.config.words import ae_title
+from dicomgate.iam.oidc.settings import Introspection
 from dicomgate.policy.model import Assurance, Endpoint, UpstreamIdentity
 
 
@@ -326,6 +327,55 @@ def _emergency_roles_are_granted(document: Document) -> Iterator[Problem]:
             )
 
 
+def _a_client_to_ask_as(document: Document) -> Iterator[Problem]:
+    """The gate itself signs in at a provider that it asks about users."""
+    for entry in document.verifiers:
+        table = entry.table
+        if not isinstance(table, kinds.OidcVerifier) or entry.broken:
+            continue
+        asks = table.introspection is not Introspection.NEVER
+        secrets = [key for key in ("client_secret_file", "client_secret_env") if key in table.model_fields_set]
+        reason = "introspection" if asks else "password_grant" if table.password_grant else "".join(secrets[:1])
+        if reason and table.client_id is None:
+            yield document.error(
+                f"{entry.key}.client_id",
+                f"expected this key beside {reason}, but it is missing",
+                "register the gate as a client at the provider, and write its client ID",
+            )
+        if asks and not secrets:
+            yield document.error(
+                f"{entry.key}.client_secret_file",
+                "expected this key or client_secret_env beside introspection, but both are missing",
+                "a provider tells about tokens only to clients that prove who they are (RFC 7662 2.1)",
+            )
+        if len(secrets) > 1:
+            yield document.error(
+                f"{entry.key}.client_secret_env",
+                "expected one place for the secret, came client_secret_file too",
+                "remove one of the two",
+            )
+
+
+def _one_source_of_certificates(document: Document) -> Iterator[Problem]:
+    for entry in document.verifiers:
+        table = entry.table
+        if not isinstance(table, kinds.SamlVerifier) or entry.broken:
+            continue
+        if (table.metadata is None) is (table.certificates is None):
+            came = "neither" if table.metadata is None else "both"
+            yield document.error(
+                f"{entry.key}.metadata",
+                f"expected metadata, or issuer and certificates, came {came}",
+                "write metadata, the file that the provider offers for download",
+            )
+        elif table.certificates is not None and table.issuer is None:
+            yield document.error(
+                f"{entry.key}.issuer",
+                "expected this key beside certificates, but it is missing",
+                "write the entity ID of the provider, as its assertions name it (Issuer)",
+            )
+
+
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, times in Counter(values).items() if times > 1]
 
@@ -346,6 +396,8 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _tls_needs_an_address,
     _each_name_has_one_certificate,
     _devices_can_prove_themselves,
+    _a_client_to_ask_as,
+    _one_source_of_certificates,
     _known_verifiers,
     _known_roles,
     _named_users_come_from_proven_devices,

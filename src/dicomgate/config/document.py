@@ -43,6 +43,7 @@ class Document:
     audit: Entry[schema.AuditTable]
     identity: Entry[schema.IdentityTable]
     metrics: Entry[schema.MetricsTable] | None
+    login: Entry[schema.LoginTable] | None
     listeners: tuple[Entry[schema.ListenerTable], ...]
     archives: tuple[Entry[schema.ArchiveTable], ...]
     peers: tuple[Entry[schema.PeerTable], ...]
@@ -82,6 +83,8 @@ class Document:
                 return self.segments
             case "metrics":
                 return (self.metrics,) if self.metrics else ()
+            case "login":
+                return (self.login,) if self.login else ()
             case _:
                 raise KeyError(table)
 
@@ -130,6 +133,7 @@ class _Reader:
             audit=self._single("audit", schema.AuditTable),
             identity=self._single("identity", schema.IdentityTable),
             metrics=self._single("metrics", schema.MetricsTable) if "metrics" in self.data else None,
+            login=self._optional("login", schema.LoginTable),
             listeners=tuple(self._entries(arrays["listener"], schema.ListenerTable)),
             archives=tuple(self._entries(arrays["archive"], schema.ArchiveTable)),
             peers=tuple(self._entries(arrays["peer"], schema.PeerTable)),
@@ -156,6 +160,14 @@ class _Reader:
         hint = f"write [{name}] once, with single brackets" if isinstance(raw, list) else f"write keys below [{name}]"
         self._error(name, f"expected one table, came {shown(raw)}", hint)
         return Entry(name, model(), frozenset(model.model_fields))
+
+    def _optional(self, name: str, model: type[T_co]) -> Entry[T_co] | None:
+        """A table that has required keys, so that nothing can stand in for it."""
+        raw = self.data.get(name)
+        if raw is None or isinstance(raw, dict):
+            return None if raw is None else self._entry(name, raw, model)
+        self._error(name, f"expected one table, came {shown(raw)}", f"write [{name}] once, with single brackets")
+        return None
 
     def _tables(self, name: str) -> list[tuple[str, dict[str, object]]]:
         """The raw tables below one header, each with its key."""

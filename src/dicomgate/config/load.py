@@ -13,11 +13,14 @@ from dicomgate.config.build import build, build_identity
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
+from dicomgate.config.identity import VerifierSettings, login, verifiers
+from dicomgate.config.identity_files import examine_identity
 from dicomgate.config.lint import lint
 from dicomgate.config.problem import ConfigurationError, Problem, Severity
 from dicomgate.config.surroundings import channels, segmentation, sites
 from dicomgate.config.unsupported import unsupported
 from dicomgate.gate.settings import GateSettings
+from dicomgate.iam.oidc.settings import LoginSettings
 from dicomgate.iam.settings import IdentitySettings
 from dicomgate.segment.model import Segmentation
 
@@ -41,6 +44,9 @@ class Configuration:
     segmentation: Segmentation | None = None
     warnings: tuple[Problem, ...] = ()
     identity: IdentitySettings = field(default_factory=IdentitySettings)
+    verifiers: tuple[VerifierSettings, ...] = ()
+    """In the order of the file."""
+    login: LoginSettings | None = None
 
 
 def load(path: Path, *, files: bool = True) -> Configuration:
@@ -53,7 +59,11 @@ def load(path: Path, *, files: bool = True) -> Configuration:
     configuration = interpret(parse(_read(path), str(path)), str(path), path.absolute().parent)
     if not files:
         return configuration
-    problems = tuple(examine_files(configuration.settings, str(path), time.time()))
+    now = time.time()
+    problems = (
+        *examine_files(configuration.settings, str(path), now),
+        *examine_identity(configuration.verifiers, configuration.login, str(path), now),
+    )
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigurationError((*problems, *configuration.warnings))
     return replace(configuration, warnings=(*configuration.warnings, *problems))
@@ -79,6 +89,8 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         segmentation(document),
         warnings,
         build_identity(document),
+        verifiers(document, base),
+        None if document.login is None else login(document.login.table, base),
     )
 
 

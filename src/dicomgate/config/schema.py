@@ -114,6 +114,19 @@ def size_within(smallest: int, largest: int) -> Callable[[object], int]:
     return within
 
 
+def seconds_within(shortest: float, longest: float) -> Callable[[object], float]:
+    def span(value: object) -> float:
+        found = units.seconds(value)
+        if not shortest <= found <= longest:
+            raise WrongValueError(
+                f"expected a time from {shortest:g} s to {longest:g} s, came {shown(value)}",
+                "choose a time within these bounds",
+            )
+        return found
+
+    return span
+
+
 def _seconds(longest: float) -> Callable[[object], float]:
     def within(value: object) -> float:
         found = units.seconds(value)
@@ -127,7 +140,7 @@ def _seconds(longest: float) -> Callable[[object], float]:
     return within
 
 
-def _one_or_many(value: object) -> object:
+def one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
@@ -168,7 +181,7 @@ Name = Annotated[str, PlainValidator(words.name)]
 Title = Annotated[str, PlainValidator(words.ae_title)]
 NetworkTexts = list[Annotated[str, PlainValidator(words.network)]]
 Verbs = list[Annotated[Verb, PlainValidator(words.one_of({verb.value: verb for verb in Verb}))]]
-ChannelNames = Annotated[list[Name], BeforeValidator(_one_or_many)]
+ChannelNames = Annotated[list[Name], BeforeValidator(one_or_many)]
 FixedNetworks = Annotated[list[Annotated[str, PlainValidator(words.fixed_network)]], Field(min_length=1)]
 HostName = Annotated[str, PlainValidator(words.host_name)]
 IpAddress = Annotated[IPv4Address | IPv6Address, PlainValidator(words.address)]
@@ -318,7 +331,7 @@ class ArchiveTable(Table):
 
     name: Name = Field(description="Name of the archive; peers refer to it.")
     ae_title: Title = Field(description="AE title of the archive; clients call it, and that routes them to it.")
-    address: Annotated[list[Place], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
+    address: Annotated[list[Place], BeforeValidator(one_or_many), Field(min_length=1)] = Field(
         description="HOST:PORT of the archive, or an array of them that are tried in this order."
     )
     networks: NetworkTexts | None = Field(
@@ -389,7 +402,7 @@ class PeerTable(Table):
     move_to: list[str] = Field(
         default=[], description='Array of destinations for its C-MOVE: AE titles, peer names or "self". Empty: none.'
     )
-    archive: Annotated[list[Name], BeforeValidator(_one_or_many)] | None = Field(
+    archive: Annotated[list[Name], BeforeValidator(one_or_many)] | None = Field(
         default=None, description="Name of the archive it may reach, or an array of names. Absent: the only archive."
     )
     address: Place | None = Field(
@@ -733,6 +746,32 @@ class IdentityTable(Table):
     )
 
 
+class LoginTable(Table):
+    """`[login]`: the user of this very gate, where it stands at a desk: see `dicomgate login`."""
+
+    issuer: Annotated[str, PlainValidator(words.provider_url)] = Field(
+        description="URL of the OpenID Connect provider that the user signs in at."
+    )
+    client_id: Annotated[str, AfterValidator(words.plain)] = Field(
+        description="Client ID of this gate at the provider: a public client that may use the device grant."
+    )
+    scope: Annotated[str, AfterValidator(words.plain)] = Field(
+        default="openid offline_access",
+        description="Scope that is asked for; offline_access lets it be renewed while the user is away.",
+    )
+    resource: Annotated[str, AfterValidator(words.plain)] | None = Field(
+        default=None, description="Audience that is asked for (RFC 8707), where the provider wants to be told."
+    )
+    ca: FilePath | None = Field(
+        default=None,
+        description="File with the authorities that vouch for the provider's server (PEM). Absent: this machine's.",
+    )
+    tokens: FilePath = Field(
+        default="state/login.json",
+        description="File that keeps the tokens, readable by its owner only, where there is no keyring.",
+    )
+
+
 class MetricsTable(Table):
     """`[metrics]`: numbers for monitoring systems."""
 
@@ -748,6 +787,7 @@ TABLES: dict[str, type[Table]] = {
     "identity": IdentityTable,
     "metrics": MetricsTable,
     "segmentation": SegmentationTable,
+    "login": LoginTable,
 }
 """Tables that stand at most once, `[gate]`."""
 

@@ -48,7 +48,7 @@ UNSUPPORTED = (
         "kind",
         "this kind of verifier",
         'remove the table; a peer with assurance = "user" is then refused',
-        lambda value: value in (Kind.LDAP, Kind.OIDC, Kind.KERBEROS, Kind.SAML),
+        lambda value: value in (Kind.LDAP, Kind.KERBEROS),
     ),
     Unsupported(
         "sink",

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit, urlunsplit
 from pydicom.uid import UID_dictionary
 
 from dicomgate.config.problem import WrongValueError, closest, listed, shown
+from dicomgate.iam.oidc.urls import is_safe_url
 from dicomgate.policy.model import AeTitlePattern, CertificateKind, CertificatePattern, Hours
 from dicomgate.wire.codes import status_class
-from dicomgate.wire.text import AE_TITLE_LENGTH, is_valid_ae_title, is_valid_uid
+from dicomgate.wire.text import AE_TITLE_LENGTH, is_plain_text, is_valid_ae_title, is_valid_uid
 
 E = TypeVar("E", bound=Enum)
 
@@ -324,6 +325,42 @@ def _uid(value: object, what: str, kinds: tuple[str, ...], example: str) -> str:
         return uid
     meant = closest(value, (word for word, found in _UID_OF_KEYWORD.items() if _KIND_OF_UID[found] in kinds))
     raise WrongValueError(expected, f'did you mean "{meant}"?' if meant else hint)
+
+
+def plain(value: str) -> str:
+    """A text on one line, not empty."""
+    if not value or len(value) > 1024 or not is_plain_text(value):
+        raise WrongValueError(f"expected a text on one line, came {shown(value)}", "write it without spaces around it")
+    return value
+
+
+def provider_url(value: object) -> str:
+    """The URL of an identity provider, which is compared letter by letter."""
+    hint = 'write for instance "https://login.clinic.example/realms/main"; http is taken for this machine only'
+    if not isinstance(value, str) or not is_safe_url(value) or "?" in value:
+        raise WrongValueError(f"expected an https URL without a query, came {shown(value)}", hint)
+    return value
+
+
+def claim_path(value: object) -> tuple[str, ...]:
+    """Names from the outside in: "realm_access.roles", or an array of names that may hold dots themselves."""
+    hint = 'write "groups", "realm_access.roles", or an array: ["https://clinic.example/groups"]'
+    names = value.split(".") if isinstance(value, str) else value
+    if isinstance(value, str) and "://" in value:
+        raise WrongValueError(f"expected names with dots between them, came {shown(value)}", hint)
+    if not isinstance(names, list) or not 0 < len(names) <= 8 or not all(isinstance(x, str) and x for x in names):
+        raise WrongValueError(f"expected the name of a claim, came {shown(value)}", hint)
+    return tuple(names)
+
+
+def variable(value: str) -> str:
+    """The name of an environment variable."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,255}", value):
+        raise WrongValueError(
+            "expected the name of an environment variable, came something else",  # perhaps the secret itself
+            'write its name only, for instance "DICOMGATE_CLIENT_SECRET"',
+        )
+    return value
 
 
 def one_of(words: dict[str, E]) -> Callable[[object], E]:

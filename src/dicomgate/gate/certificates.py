@@ -6,6 +6,7 @@ handshake fails that it would, and in whose file the reason lies.
 
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -83,6 +84,14 @@ def examine(tls: ServerTls | ClientTls, now: float) -> list[Finding]:
     return examination.findings
 
 
+def examine_dates(setting: str, path: Path, certificates: Iterable[x509.Certificate], now: float) -> list[Finding]:
+    """Which certificates of a file are not valid now, or soon are no longer; none of it is fatal."""
+    examination = _Examination(now)
+    for certificate in certificates:
+        examination.dates(setting, path, certificate, fatal=False)
+    return examination.findings
+
+
 class _Examination:
     """Reads files and collects what is wrong with them."""
 
@@ -97,7 +106,7 @@ class _Examination:
         certificate_setting, key_setting = f"{within}certificate", f"{within}key"
         chain = self._certificates(certificate_setting, certificate)
         for link in chain:
-            self._dates(certificate_setting, certificate, link, fatal=link is chain[0])
+            self.dates(certificate_setting, certificate, link, fatal=link is chain[0])
         content = self._content(key_setting, key)
         if content is None:
             return
@@ -120,7 +129,7 @@ class _Examination:
     def authorities(self, setting: str, path: Path) -> list[x509.Certificate]:
         found = self._certificates(setting, path)
         for authority in found:
-            self._dates(setting, path, authority, fatal=False)
+            self.dates(setting, path, authority, fatal=False)
         return found
 
     def revocations(self, path: Path, authorities: list[x509.Certificate]) -> None:
@@ -176,7 +185,7 @@ class _Examination:
             self._find(setting, path, f"expected certificates (PEM), came something else in {path}", hint)
             return []
 
-    def _dates(self, setting: str, path: Path, certificate: x509.Certificate, *, fatal: bool) -> None:
+    def dates(self, setting: str, path: Path, certificate: x509.Certificate, *, fatal: bool) -> None:
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         who = f"the certificate of {certificate.subject.rfc4514_string() or 'nobody'} in {path}"
         if begins.timestamp() > self._now:

@@ -12,31 +12,17 @@ from typing import Any
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from dicomgate.iam.jwks import PublicKey
-from dicomgate.iam.strict_json import WrongJsonError, base64url, json_object
+from dicomgate.iam.oidc.jwks import PublicKey
+from dicomgate.iam.oidc.settings import TokenRules
+from dicomgate.iam.oidc.strict_json import WrongJsonError, base64url, json_object
 from dicomgate.identity.verifier import Cause, Refuted
 
 LONGEST_TOKEN = 32 * 1024
 """Characters. Tokens with hundreds of groups take half of it."""
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Signatures of private keys (RFC 7518 3.1). With a shared secret, who checks a token could also make it."""
 _ELSEWHERE = ("jku", "x5u", "jwk")
 """Header parameters that would let a token bring the key it is verified with."""
 _OTHER_USES = ("id", "refresh", "offline", "logout")
 """What Keycloak writes into the claim `typ` of tokens that grant no access."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRules:
-    """What a token must say. `clients` None: tokens that any client of the issuer asked for; times in seconds."""
-
-    issuer: str
-    audiences: frozenset[str]
-    clients: frozenset[str] | None = None
-    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256")
-    types: frozenset[str] = frozenset({"at+jwt", "jwt"})
-    leeway: float = 30.0
-    certificate_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,15 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-from dicomgate.iam.jwks import FileKeys, KeysError, Provider
-from dicomgate.iam.jwt import TokenRules, is_signed_by, judge_claims, judge_header, numeric_date, read_token, texts
-from dicomgate.iam.secret import SecretError, SecretSource
-from dicomgate.iam.strict_json import walk
-from dicomgate.iam.web import Answer, Web, WebError
+from dicomgate.iam.oidc.jwks import FileKeys, KeysError, Provider
+from dicomgate.iam.oidc.jwt import is_signed_by, judge_claims, judge_header, numeric_date, read_token, texts
+from dicomgate.iam.oidc.settings import Introspection, OidcSettings
+from dicomgate.iam.oidc.strict_json import walk
+from dicomgate.iam.oidc.web import Answer, Web, WebError
+from dicomgate.iam.secret import SecretError
 from dicomgate.identity.claims import LONGEST_NAME, Claims, JsonWebToken, Passcode
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Cause, Refuted, Unavailable, Verification, Verified
@@ -30,42 +29,6 @@ _OPAQUE = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 """RFC 6750 2.1; what is shorter could be guessed, and is not worth a request."""
 _LISTS = ("scope", "scp")
 """Claims whose text is a list of words (RFC 6749 3.3)."""
-
-
-class Introspection(StrEnum):
-    """Which tokens the provider is asked about (RFC 7662)."""
-
-    NEVER = "never"
-    OPAQUE = "opaque"
-    """Those that are no JSON Web Tokens."""
-    ALWAYS = "always"
-    """Every token: one that was withdrawn is refused before it ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The gate itself, as the provider knows it."""
-
-    client_id: str
-    secret: SecretSource | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OidcSettings:
-    """One `[[verifier]]` with kind = "oidc". Paths of claims are names from the outside in; times are seconds."""
-
-    name: str
-    rules: TokenRules
-    ca: Path | None = None
-    jwks: Path | None = None
-    user_claim: tuple[str, ...] = ("sub",)
-    groups_claim: tuple[str, ...] = ("groups",)
-    client: Client | None = None
-    introspection: Introspection = Introspection.NEVER
-    password_grant: bool = False
-    scope: str = "openid"
-    timeout: float = 5.0
-    stale_keys: float = 7200.0
 
 
 class OidcVerifier:

@@ -7,11 +7,9 @@ around an assertion and an encrypted assertion are refused.
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomgate.iam.assertion import (
+from dicomgate.iam.saml.assertion import (
     Assertion,
     WrongAssertionError,
     is_one_assertion,
@@ -19,7 +17,8 @@ from dicomgate.iam.assertion import (
     judge_assertion,
     read_assertion,
 )
-from dicomgate.iam.replays import Novelty, Replays
+from dicomgate.iam.saml.replays import Novelty, Replays
+from dicomgate.iam.saml.settings import SamlSettings
 from dicomgate.iam.watched_files import FilesError, WatchedFiles
 from dicomgate.identity.claims import LONGEST_NAME, Claims, SamlAssertion
 from dicomgate.identity.principal import Principal
@@ -28,30 +27,11 @@ from dicomgate.wire.codes import IdentityType
 from dicomgate.wire.text import is_plain_text
 
 if TYPE_CHECKING:
-    from dicomgate.iam.saml_metadata import IdentityProvider
+    from dicomgate.iam.saml.metadata import IdentityProvider
 
 LONGEST_ASSERTION = 0xFFFF
 """Bytes: the field's length has 16 bits (PS3.7 D.3.3.7.1)."""
 MOST_GROUPS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class SamlSettings:
-    """One `[[verifier]]` with kind = "saml": either metadata, or an issuer and certificates.
-
-    `recipients` is what an assertion may be addressed to; `reuse` lets one be presented until it ends. Seconds.
-    """
-
-    name: str
-    audience: str
-    recipients: frozenset[str]
-    metadata: Path | None = None
-    issuer: str | None = None
-    certificates: tuple[Path, ...] = ()
-    user_attribute: str | None = None
-    groups_attribute: str = "groups"
-    reuse: bool = False
-    leeway: float = 30.0
 
 
 class SamlVerifier:
@@ -67,7 +47,7 @@ class SamlVerifier:
         self._provider = WatchedFiles(paths, lambda: identity_provider(settings))
 
     def verify(self, claims: Claims, now: float) -> Verification:
-        from dicomgate.iam.xml_signature import (  # noqa: PLC0415 - an extra
+        from dicomgate.iam.saml.signature import (  # noqa: PLC0415 - an extra
             WrongSignatureError,
             WrongXmlError,
             parse_plain,
@@ -152,7 +132,7 @@ class SamlVerifier:
 
 def identity_provider(settings: SamlSettings) -> "IdentityProvider":
     """Whose assertions are taken, from the files that the settings name. OSError, or ValueError with a text to show."""
-    from dicomgate.iam.saml_metadata import IdentityProvider, read_certificates, read_metadata  # noqa: PLC0415 - an extra
+    from dicomgate.iam.saml.metadata import IdentityProvider, read_certificates, read_metadata  # noqa: PLC0415 - an extra
 
     if settings.metadata is not None:
         return read_metadata(settings.metadata, settings.issuer)

@@ -11,15 +11,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus
 
 import httpcore
 import httpx
 
-from dicomgate.iam.strict_json import WrongJsonError, json_object
+from dicomgate.iam.oidc.strict_json import WrongJsonError, json_object
+from dicomgate.iam.oidc.urls import is_safe_url
 
 LARGEST_ANSWER = 256 * 1024
 """Bytes of a discovery document, a key set or a token answer. Real ones take some thousand."""
@@ -37,27 +37,6 @@ class Answer:
 
     status: int
     body: dict[str, Any]
-
-
-def is_safe_url(url: str) -> bool:
-    """HTTPS, or HTTP to this very machine; no user information and no fragment."""
-    try:
-        found = urlsplit(url)
-        host, _ = found.hostname, found.port
-    except ValueError:
-        return False
-    if not host or "@" in found.netloc or found.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        return False
-    return found.scheme == "https" or (found.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def trust(ca: Path | None) -> ssl.SSLContext:

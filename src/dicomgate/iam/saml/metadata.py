@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from dicomgate.iam.xml_signature import SIGNATURE, Element, WrongXmlError, parse
+from dicomgate.iam.saml.signature import SIGNATURE, Element, WrongXmlError, parse
 
 LARGEST_METADATA = 8 * 1024**2
 """Bytes. One provider takes some thousand, a federation some million."""

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
-from dicomgate.iam.strict_json import WrongJsonError, base64url, json_object
+from dicomgate.iam.oidc.strict_json import WrongJsonError, base64url, json_object
+from dicomgate.iam.oidc.urls import is_safe_url
+from dicomgate.iam.oidc.web import LARGEST_ANSWER, Web, WebError
 from dicomgate.iam.watched_files import FilesError, WatchedFiles
-from dicomgate.iam.web import LARGEST_ANSWER, Web, WebError, is_safe_url
 
 FRESH = 900.0
 """Seconds for which fetched keys are used without asking again."""

@@ -1,0 +1,1 @@
+"""Assertions of a SAML 2.0 identity provider."""

@@ -12,7 +12,15 @@ from http import HTTPStatus
 from typing import Any
 
 from dicomgate.iam.oidc.jwks import FileKeys, KeysError, Provider
-from dicomgate.iam.oidc.jwt import is_signed_by, judge_claims, judge_header, numeric_date, read_token, texts
+from dicomgate.iam.oidc.jwt import (
+    LONGEST_TOKEN,
+    is_signed_by,
+    judge_claims,
+    judge_header,
+    numeric_date,
+    read_token,
+    texts,
+)
 from dicomgate.iam.oidc.settings import Introspection, OidcSettings
 from dicomgate.iam.oidc.strict_json import walk
 from dicomgate.iam.oidc.web import Answer, Web, WebError
@@ -86,10 +94,10 @@ class OidcVerifier:
 
     def _opaque(self, text: str, refusal: Refuted, asked: "_Asked") -> Verification:
         if self._settings.introspection is Introspection.NEVER:
-            if _OPAQUE.fullmatch(text) and text.count(".") != 2:
+            if len(text) <= LONGEST_TOKEN and _OPAQUE.fullmatch(text) and text.count(".") != 2:
                 return Refuted(Cause.NOT_MINE, "not a JSON Web Token, and the issuer is asked about no other tokens")
             return refusal
-        if not _OPAQUE.fullmatch(text):
+        if len(text) > LONGEST_TOKEN or not _OPAQUE.fullmatch(text):
             return refusal
         body = self._introspect(text, asked)
         if body.get("active") is not True:

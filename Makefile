@@ -21,6 +21,7 @@ demo: setup  ## an embedded archive, a gate and real clients
 
 lab: setup  ## the real peers, and the extras that need a compiler (as root on Debian; else skipped with a reason)
 	sh tests/lab/install.sh
+	sh tests/lab/openid/install.sh
 	$(BIN)/python tests/lab/extras.py constraints.txt
 
 test: setup lab lint types  ## everything that must hold

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lab import dcmtk, orthanc
+from lab import dcmtk, openid_provider, orthanc, saml_provider
 from lab.hospital import Hospital, Route, hospital
 
 HERE = Path(__file__).parent
 COMPONENTS: dict[str, tuple[Path, ...]] = {
     "dcmtk": tuple(dcmtk.BIN / program for program in dcmtk.PROGRAMS),
     "orthanc": (orthanc.PROGRAM,),
+    "openid": (openid_provider.NODE, openid_provider.PACKAGE),
+    "xmlsec1": (saml_provider.PROGRAM,),
 }
 """What a test may require, and the programs it consists of."""
 PACKAGES = ("sslyze",)
@@ -57,7 +59,7 @@ def _routes() -> list[Route]:
 @pytest.fixture(scope="session", params=_routes())
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     """One of everything, started once."""
-    for component in COMPONENTS:
+    for component in ("dcmtk", "orthanc"):
         require(component)
     with hospital(tmp_path_factory.mktemp("hospital"), request.param) as running:
         yield running

@@ -12,6 +12,7 @@ import typer
 from dicomgate import __version__
 from dicomgate.cli.audit import audit
 from dicomgate.cli.break_glass import break_glass
+from dicomgate.cli.login import login
 from dicomgate.cli.pki import pki
 from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
@@ -60,6 +61,7 @@ app.command()(explain)
 app.command("test-policy")(test_policy)
 app.command("break-glass")(break_glass)
 app.command()(watch)
+app.command()(login)
 
 
 @app.command()

@@ -67,6 +67,7 @@ class StandIn:
 def standing_in() -> Iterator[StandIn]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits for an acknowledgement that is delayed
 
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length") or 0)

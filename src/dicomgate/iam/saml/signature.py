@@ -36,6 +36,9 @@ _METHODS = frozenset(
 )
 _DIGESTS = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512})
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,255}")
+_UTF_8 = re.compile(
+    rb"""<\?xml(?:(?!encoding|\?>).)*(?:encoding\s*=\s*["']utf-8["'][^?]*)?\?>""", re.IGNORECASE | re.DOTALL
+)
 _ID_NAMES = ("id", "{http://www.w3.org/XML/1998/namespace}id")
 
 
@@ -54,6 +57,8 @@ def parse(raw: bytes) -> Element:
     """
     if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
         raise WrongXmlError("expected XML without a document type")
+    if raw.startswith(b"<?xml") and not _UTF_8.match(raw):
+        raise WrongXmlError("expected XML in UTF-8, came a declaration of another encoding")
     parser = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, recover=False
     )

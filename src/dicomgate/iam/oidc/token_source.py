@@ -1,0 +1,126 @@
+"""The access token of the user who is signed in at this gate, renewed before it ends. Kept tokens in; the token out.
+
+A thread of its own asks the provider; who wants the token never waits.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from dicomgate.iam.oidc.keepers import Keeper, KeeperError
+from dicomgate.iam.oidc.sign_in import Declined, Tokens
+from dicomgate.iam.oidc.web import WebError
+
+LOOK_AGAIN = 10.0
+"""Seconds between two looks for a new sign-in while there is none."""
+LONGEST_SLEEP = 60.0
+FIRST_RETRY, LAST_RETRY = 5.0, 60.0
+"""Seconds to wait after the provider could not be asked: doubled from the first to the last."""
+MARGIN = 60.0
+"""Seconds before its end that a token is renewed; of a short-lived one the last third."""
+
+
+class Renewal(Protocol):
+    """What is needed of SignIn."""
+
+    def renew(self, tokens: Tokens) -> Tokens | Declined: ...
+
+
+class TokenSource:
+    """`report` is told what the user or an administrator should know, once, on the source's own thread."""
+
+    def __init__(
+        self,
+        sign_in: Renewal,
+        keeper: Keeper,
+        report: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._sign_in = sign_in
+        self._keeper = keeper
+        self._report = report
+        self._clock = clock
+        self._tokens: Tokens | None = None
+        self._retry = FIRST_RETRY
+        self._told = ""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dicomgate-login", daemon=True)
+
+    def current_token(self) -> str | None:
+        """None while nobody is signed in, or the sign-in could not be renewed in time. Never blocks."""
+        tokens = self._tokens
+        return tokens.access_token if tokens is not None and self._clock() < tokens.expires else None
+
+    def start(self) -> None:
+        """Read what is kept, so that there is a token at once if there is one at all; renew it from now on."""
+        self.step()
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def step(self) -> float:
+        """Do what is due; seconds until something may be due again."""
+        if self._tokens is None:
+            return self._look()
+        now, life = self._clock(), self._tokens.expires - self._tokens.obtained
+        due = self._tokens.expires - min(MARGIN, life / 3)
+        if now < due:
+            return min(due - now, LONGEST_SLEEP)
+        return self._renew(self._tokens, now)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.step()):
+            pass
+
+    def _look(self) -> float:
+        try:
+            found = self._keeper.load()
+        except KeeperError as error:
+            self._tell(str(error))
+            return LOOK_AGAIN
+        if found is None or (found.refresh_token is None and self._clock() >= found.expires):
+            self._tell("nobody is signed in: run dicomgate login")
+            return LOOK_AGAIN
+        self._tokens = found
+        return 0.0
+
+    def _renew(self, tokens: Tokens, now: float) -> float:
+        try:
+            found = self._sign_in.renew(tokens)
+        except WebError as error:
+            self._tell(f"the sign-in cannot be renewed now: {error}")
+            wait, self._retry = self._retry, min(self._retry * 2, LAST_RETRY)
+            return wait
+        self._retry = FIRST_RETRY
+        if isinstance(found, Declined):
+            return self._replace(tokens, found, now)
+        self._tokens, self._told = found, ""
+        try:
+            self._keeper.save(found)
+        except KeeperError as error:
+            # The provider may have withdrawn the former ones by now: after a restart the user has to sign in again.
+            self._tell(str(error))
+        return 0.0
+
+    def _replace(self, tokens: Tokens, declined: Declined, now: float) -> float:
+        """By what another process has kept since: a new sign-in, for instance."""
+        try:
+            kept = self._keeper.load()
+        except KeeperError:
+            kept = None
+        if kept is not None and kept.refresh_token != tokens.refresh_token:
+            self._tokens = kept
+            return 0.0
+        self._tell(f"{declined.reason}: run dicomgate login")
+        if now >= tokens.expires:
+            self._tokens = None
+        return LOOK_AGAIN
+
+    def _tell(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._report(text)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from dicomgate.cli import app
+from dicomgate.config.load import load
 from dicomgate.iam.oidc import jwks
+from dicomgate.iam.oidc.keepers import keeper
 from dicomgate.iam.oidc.settings import Client, Introspection, OidcSettings, TokenRules
+from dicomgate.iam.oidc.sign_in import SignIn
+from dicomgate.iam.oidc.token_source import TokenSource
 from dicomgate.iam.oidc.verifier import OidcVerifier
 from dicomgate.iam.secret import SecretSource
 from dicomgate.identity.claims import JsonWebToken
@@ -23,6 +33,19 @@ from lab.pki import Authority, now
 
 pytestmark = pytest.mark.interop
 Make = Callable[..., OidcVerifier]
+
+
+GATE = """
+[[listener]]
+name = "desk"
+bind = "127.0.0.1:11112"
+networks = ["127.0.0.1"]
+
+[[archive]]
+name = "clinic"
+ae_title = "ARCHIVE"
+address = "127.0.0.1:11113"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +159,50 @@ def test_a_provider_that_nobody_vouches_for_is_not_asked(provider: OpenIdProvide
         found = judged(make(ca=file), token)
         assert isinstance(found, Unavailable)
         assert str(file) in found.reason
+
+
+def test_a_gate_at_a_desk_signs_its_user_in_and_stays_signed_in(
+    provider: OpenIdProvider, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dicomgate login`, the user's browser, renewals, and signing out."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    file = tmp_path / "desk.toml"
+    file.write_text(f'{GATE}\n[login]\nissuer = "{provider.issuer}"\nclient_id = "desk"\nca = "{provider.ca}"\n')
+    shown: list[str] = []
+
+    def at_the_desk(lines: Iterable[str]) -> None:
+        shown.extend(lines)
+        if len(shown) == 1:
+            provider.approve(json.loads(shown[0])["verification_uri_complete"])
+
+    login = importlib.import_module("dicomgate.cli.login")
+    monkeypatch.setattr(login, "say", at_the_desk)
+    monkeypatch.setattr(login, "time", SimpleNamespace(sleep=lambda seconds: None, monotonic=time.monotonic))
+    assert CliRunner().invoke(app, ["login", "-c", str(file), "--json"]).exit_code == 0
+    assert json.loads(shown[1])["renewable"] is True
+
+    settings = load(file, files=False).login
+    assert settings is not None
+    told: list[str] = []
+    later = [0.0]
+    sign_in = SignIn(settings, lambda: time.time() + later[0])
+    source = TokenSource(sign_in, keeper(settings), told.append, lambda: time.time() + later[0])
+    verifier = make()
+    seen = set()
+    for _ in range(3):
+        source.step()
+        token = source.current_token()
+        assert believed(judged(verifier, token), "alice", "radiologists")
+        seen.add(token)
+        later[0] += 250
+        source.step()
+    assert len(seen) == 3
+    assert told == []
+    assert CliRunner().invoke(app, ["login", "-c", str(file), "--forget"]).exit_code == 0
+    later[0] += 250
+    source.step()
+    assert told == ["the sign-in has ended at the provider: run dicomgate login"]
+    sign_in.close()
 
 
 def test_new_keys_are_taken_without_a_restart(

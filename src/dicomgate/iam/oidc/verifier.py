@@ -127,6 +127,8 @@ class OidcVerifier:
         answer = self._post(url, {"token": token, "token_type_hint": "access_token"}, asked)
         if answer.status != HTTPStatus.OK:
             raise WebError(f"the issuer does not tell about tokens: status {answer.status}{_error(answer)}")
+        if not isinstance(answer.body.get("active"), bool):
+            raise WebError("expected active, true or false, from the issuer's introspection endpoint (RFC 7662 2.2)")
         return answer.body
 
     def _passcode(self, name: str, passcode: bytes, asked: "_Asked") -> Verification:

@@ -117,7 +117,8 @@ class Web:
         if response.is_redirect:
             raise WebError(f"{where} redirects; write the address it redirects to")
         try:
-            return Answer(response.status_code, json_object(body))
+            # Who has nothing to tell sends nothing (RFC 7009 2.2).
+            return Answer(response.status_code, json_object(body or b"{}"))
         except WrongJsonError:
             if response.status_code == HTTPStatus.OK:
                 raise WebError(f"expected a JSON object, came something else from {where}") from None

@@ -356,6 +356,16 @@ def _a_client_to_ask_as(document: Document) -> Iterator[Problem]:
             )
 
 
+def _a_login_to_show(document: Document) -> Iterator[Problem]:
+    for entry in document.archives:
+        if entry.table.identity is UpstreamIdentity.LOGIN and not document.counts["login"]:
+            yield document.error(
+                f"{entry.key}.identity",
+                'expected a [login] table beside "login", came a file without one',
+                "write issuer and client_id below [login], and run dicomgate login",
+            )
+
+
 def _one_source_of_certificates(document: Document) -> Iterator[Problem]:
     for entry in document.verifiers:
         table = entry.table
@@ -397,6 +407,7 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _each_name_has_one_certificate,
     _devices_can_prove_themselves,
     _a_client_to_ask_as,
+    _a_login_to_show,
     _one_source_of_certificates,
     _known_verifiers,
     _known_roles,

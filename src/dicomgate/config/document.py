@@ -56,7 +56,7 @@ class Document:
     segments: tuple[Entry[schema.SegmentTable], ...]
     names: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, int]
-    """How many tables each array has, also broken ones."""
+    """How many tables each array has, also broken ones; and whether there is a `[login]`."""
 
     def entries(self, table: str) -> tuple[Entry[schema.Table], ...]:
         """The tables under this header of the file (`gate`, `peer`, …)."""
@@ -150,7 +150,7 @@ class _Reader:
                 name: tuple(str(raw["name"]) for _, raw in tables if is_name(raw.get("name")))
                 for name, tables in arrays.items()
             },
-            counts={name: _count(self.data.get(name, [])) for name in schema.ARRAYS},
+            counts={name: _count(self.data.get(name, [])) for name in (*schema.ARRAYS, "login")},
         )
 
     def _single(self, name: str, model: type[T_co]) -> Entry[T_co]:

@@ -21,7 +21,7 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "xmlsec1": (saml_provider.PROGRAM,),
 }
 """What a test may require, and the programs it consists of."""
-PACKAGES = ("sslyze",)
+PACKAGES = ("sslyze", "signxml")
 """Optional Python packages that a test may require."""
 
 

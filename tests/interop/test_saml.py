@@ -12,7 +12,7 @@ from dicomgate.iam.saml.verifier import SamlVerifier
 from dicomgate.identity.claims import SamlAssertion
 from dicomgate.identity.verifier import Cause, Refuted, Verification, Verified
 from iam.claims import claims
-from interop.conftest import require
+from interop.conftest import require, require_package
 from lab.pki import now
 from lab.saml_provider import GATE, PROGRAM, RECIPIENT, SamlProvider, Statement
 
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.interop
 @pytest.fixture(scope="module")
 def idp(tmp_path_factory: pytest.TempPathFactory) -> SamlProvider:
     require("xmlsec1")
+    require_package("signxml")
     return SamlProvider(tmp_path_factory.mktemp("idp"))
 
 

@@ -9,6 +9,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+
+pytest.importorskip("signxml", reason="the extra dicomgate[saml] is not installed")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("signxml", reason="the extra dicomgate[saml] is not installed")
+
 from lxml import etree
 
 from dicomgate.identity.verifier import Cause, Refuted, Verified

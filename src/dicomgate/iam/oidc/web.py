@@ -192,7 +192,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class _Transport(httpx.BaseTransport):
-    """httpx's own transport does not let a deadline of the whole request through to the sockets."""
+    """httpx over its own engine, httpcore; its usual transport lets no deadline of the whole request through."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._pool = httpcore.ConnectionPool(

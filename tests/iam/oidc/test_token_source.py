@@ -161,11 +161,19 @@ def test_an_ended_token_that_cannot_be_renewed_is_nobodys() -> None:
 
 
 def test_it_works_by_itself_until_it_is_closed() -> None:
-    desk = Desk(now=NOW + 240, kept=FIRST, answers=[Tokens("access-2", "refresh-2", NOW + 240, NOW + 9999)])
+    renewed = threading.Event()
+
+    class Notices(Desk):
+        def save(self, tokens: Tokens) -> None:
+            super().save(tokens)
+            renewed.set()
+
+    desk = Notices(now=NOW + 240, kept=FIRST, answers=[Tokens("access-2", "refresh-2", NOW + 240, NOW + 9999)])
     before = threading.active_count()
     source = desk.source()
     source.start()
-    assert source.current_token() in ("access-1", "access-2"), "there is one at once"
+    assert renewed.wait(10)
+    assert source.current_token() == "access-2"
     source.close()
     assert threading.active_count() == before
     desk.source().close()  # never started

@@ -53,8 +53,7 @@ class TokenSource:
         return tokens.access_token if tokens is not None and self._clock() < tokens.expires else None
 
     def start(self) -> None:
-        """Read what is kept, so that there is a token at once if there is one at all; renew it from now on."""
-        self.step()
+        """Read what is kept, and renew it from now on. A locked keyring may wait for its user: not on this thread."""
         self._thread.start()
 
     def close(self) -> None:

@@ -49,7 +49,8 @@ def break_glass(
         else:
             grant = _grant(configuration, user, role, reason, duration)
             grants.begin(grant)
-            if configuration.identity.verifiers and Users(engine).find(grant.user) is None:
+            only_local = configuration.identity.verifiers == (configuration.identity.local,)
+            if only_local and Users(engine).find(grant.user) is None:
                 print(f"no local user is called {grant.user}; is it spelled as in the records?", file=sys.stderr)
             _announce(grant, as_json)
     finally:

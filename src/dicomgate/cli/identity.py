@@ -22,7 +22,11 @@ from dicomgate.iam.notices import (
     VerifierBroke,
     VerifierStuck,
 )
-from dicomgate.iam.settings import IdentitySettings
+from dicomgate.iam.oidc.settings import OidcSettings
+from dicomgate.iam.saml.replays import Replays
+from dicomgate.iam.saml.settings import SamlSettings
+from dicomgate.iam.saml.verifier import SamlVerifier
+from dicomgate.iam.settings import IdentitySettings, LocalSettings
 from dicomgate.identity.verifier import Verifier
 from dicomgate.store.grants import GateGrants
 from dicomgate.store.users import VerifierUsers
@@ -44,8 +48,9 @@ class UserIdentity:
         self._journal = journal
         self._grants = GateGrants(engine)
         self._guard = Guard(settings.guard)
+        self._replays: dict[str, Replays] = {}
         self.desk = Desk(
-            verifiers_of(settings, engine),
+            verifiers_of(settings, engine, self._replays),
             self._guard,
             EmergencyRoles(self._grants, settings.emergency_roles).amend,
             call_soon,
@@ -58,7 +63,7 @@ class UserIdentity:
         """New verifiers and numbers; counted failures and lockouts stay."""
         self._guard.limits = settings.guard
         amend = EmergencyRoles(self._grants, settings.emergency_roles).amend
-        self.desk.change(verifiers_of(settings, self._engine), amend, settings.desk)
+        self.desk.change(verifiers_of(settings, self._engine, self._replays), amend, settings.desk)
 
     def close(self) -> None:
         """While the event loop still takes calls, or after it."""
@@ -87,12 +92,27 @@ class UserIdentity:
                 assert_never(notice)
 
 
-def verifiers_of(settings: IdentitySettings, engine: Engine) -> list[tuple[Verifier, int]]:
-    """Each verifier of the file, and how many threads may ask it at the same time."""
-    return [
-        (LocalVerifier(local, VerifierUsers(engine)), min(at_once(), settings.desk.workers))
-        for local in settings.verifiers
-    ]
+def verifiers_of(settings: IdentitySettings, engine: Engine, replays: dict[str, Replays]) -> list[tuple[Verifier, int]]:
+    """Each verifier of the file, and how many threads may ask it at the same time.
+
+    `replays` holds what each has seen, by its name: that outlives the verifier when the file is read anew.
+    """
+    few = min(at_once(), settings.desk.workers)  # for work on this machine's processors
+    found: list[tuple[Verifier, int]] = []
+    for table in settings.verifiers:
+        match table:
+            case LocalSettings():
+                found.append((LocalVerifier(table, VerifierUsers(engine)), few))
+            case OidcSettings():
+                from dicomgate.iam.oidc.verifier import OidcVerifier  # noqa: PLC0415 - libraries, for who needs them
+
+                found.append((OidcVerifier(table), settings.desk.workers))
+            case SamlSettings():
+                seen = replays.setdefault(table.name, Replays(since=time.time()))
+                found.append((SamlVerifier(table, seen), few))
+            case _:
+                assert_never(table)
+    return found
 
 
 def lockout_record(lockout: LockedOut, now: float) -> Record:

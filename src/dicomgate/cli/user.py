@@ -161,12 +161,12 @@ class _UserDesk:
 def _desk(config: Path) -> Iterator[_UserDesk]:
     """The store that the configuration names, made if need be: users may be added before the gate first runs."""
     configuration = load(config, files=False)
-    local = configuration.identity.verifiers
-    if not local:
+    local = configuration.identity.local
+    if local is None:
         _talk('nobody is asked about these users yet: the file has no [[verifier]] with kind = "local"')
     engine = open_store(configuration.state, configuration.base)
     try:
-        yield _UserDesk(configuration, Users(engine), local[0] if local else LocalSettings("local"))
+        yield _UserDesk(configuration, Users(engine), local or LocalSettings("local"))
     finally:
         engine.dispose()
 

@@ -3,8 +3,9 @@
 from dataclasses import fields
 from pathlib import Path
 
-from dicomgate.config import kinds, schema
+from dicomgate.config import schema
 from dicomgate.config.document import Document
+from dicomgate.config.identity import verifiers
 from dicomgate.config.units import literal
 from dicomgate.gate.settings import (
     ClientTls,
@@ -14,7 +15,7 @@ from dicomgate.gate.settings import (
     NamedIdentity,
     ServerTls,
 )
-from dicomgate.iam.settings import DeskLimits, GuardLimits, IdentitySettings, LocalSettings
+from dicomgate.iam.settings import DeskLimits, GuardLimits, IdentitySettings
 from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
 from dicomgate.session.limits import SessionLimits
 
@@ -79,21 +80,15 @@ def _role(table: schema.RoleTable) -> Role:
     )
 
 
-def build_identity(document: Document) -> IdentitySettings:
+def build_identity(document: Document, base: Path) -> IdentitySettings:
     """How users are verified; like `build`."""
     table = document.identity.table
     return IdentitySettings(
         desk=DeskLimits(table.workers, table.queue, document.limits.table.identity),
         guard=GuardLimits(**{field.name: getattr(table, field.name) for field in fields(GuardLimits)}),
-        verifiers=tuple(
-            _local(entry.table) for entry in document.verifiers if isinstance(entry.table, kinds.LocalVerifier)
-        ),
+        verifiers=verifiers(document, base),
         emergency_roles=frozenset(entry.table.name for entry in document.roles if entry.table.emergency),
     )
-
-
-def _local(table: kinds.LocalVerifier) -> LocalSettings:
-    return LocalSettings(table.name, table.memory // schema.KiB, table.passes)
 
 
 def _server_tls(table: schema.ListenerTls, base: Path) -> ServerTls:

@@ -10,8 +10,7 @@ from dicomgate.config.document import Document
 from dicomgate.iam.oidc.settings import Client, LoginSettings, OidcSettings, TokenRules
 from dicomgate.iam.saml.settings import SamlSettings
 from dicomgate.iam.secret import SecretSource
-
-VerifierSettings = OidcSettings | SamlSettings
+from dicomgate.iam.settings import LocalSettings, VerifierSettings
 
 
 def verifiers(document: Document, base: Path) -> tuple[VerifierSettings, ...]:
@@ -19,6 +18,8 @@ def verifiers(document: Document, base: Path) -> tuple[VerifierSettings, ...]:
     found: list[VerifierSettings] = []
     for entry in document.verifiers:
         match entry.table:
+            case kinds.LocalVerifier() as table:
+                found.append(local(table))
             case kinds.OidcVerifier() as table:
                 found.append(oidc(table, base))
             case kinds.SamlVerifier() as table:
@@ -26,6 +27,10 @@ def verifiers(document: Document, base: Path) -> tuple[VerifierSettings, ...]:
             case _:
                 pass  # refused in unsupported.py
     return tuple(found)
+
+
+def local(table: kinds.LocalVerifier) -> LocalSettings:
+    return LocalSettings(table.name, table.memory // schema.KiB, table.passes)
 
 
 def oidc(table: kinds.OidcVerifier, base: Path) -> OidcSettings:

@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import assert_never
 
-from dicomgate.config.identity import VerifierSettings
 from dicomgate.config.problem import Problem, Severity
 from dicomgate.gate.certificates import Finding, examine, examine_dates
 from dicomgate.gate.settings import ClientTls
 from dicomgate.iam.oidc.settings import LoginSettings, OidcSettings
 from dicomgate.iam.saml.settings import SamlSettings
 from dicomgate.iam.secret import SecretError, SecretSource
+from dicomgate.iam.settings import LocalSettings, VerifierSettings
 
 
 def examine_identity(
@@ -26,6 +26,8 @@ def examine_identity(
     for settings in verifiers:
         key = f"verifier[{settings.name}]"
         match settings:
+            case LocalSettings():
+                pass  # its users are in the store
             case OidcSettings():
                 yield from _oidc(file, key, settings, now)
             case SamlSettings():

@@ -13,7 +13,7 @@ from dicomgate.config.build import build, build_identity
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
-from dicomgate.config.identity import VerifierSettings, login, verifiers
+from dicomgate.config.identity import login
 from dicomgate.config.identity_files import examine_identity
 from dicomgate.config.lint import lint
 from dicomgate.config.problem import ConfigurationError, Problem, Severity
@@ -44,8 +44,6 @@ class Configuration:
     segmentation: Segmentation | None = None
     warnings: tuple[Problem, ...] = ()
     identity: IdentitySettings = field(default_factory=IdentitySettings)
-    verifiers: tuple[VerifierSettings, ...] = ()
-    """In the order of the file."""
     login: LoginSettings | None = None
 
 
@@ -62,7 +60,7 @@ def load(path: Path, *, files: bool = True) -> Configuration:
     now = time.time()
     problems = (
         *examine_files(configuration.settings, str(path), now),
-        *examine_identity(configuration.verifiers, configuration.login, str(path), now),
+        *examine_identity(configuration.identity.verifiers, configuration.login, str(path), now),
     )
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigurationError((*problems, *configuration.warnings))
@@ -88,8 +86,7 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         channels(document, base),
         segmentation(document),
         warnings,
-        build_identity(document),
-        verifiers(document, base),
+        build_identity(document, base),
         None if document.login is None else login(document.login.table, base),
     )
 

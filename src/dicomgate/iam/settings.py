@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from dicomgate.iam.oidc.settings import OidcSettings
+from dicomgate.iam.saml.settings import SamlSettings
+
 
 @dataclass(frozen=True, slots=True)
 class DeskLimits:
@@ -37,11 +40,19 @@ class LocalSettings:
     passes: int = 2
 
 
+VerifierSettings = LocalSettings | OidcSettings | SamlSettings
+
+
 @dataclass(frozen=True, slots=True)
 class IdentitySettings:
     """`verifiers` in the order of the file. `emergency_roles`: names of roles that only emergency access gives."""
 
     desk: DeskLimits = field(default_factory=DeskLimits)
     guard: GuardLimits = field(default_factory=GuardLimits)
-    verifiers: tuple[LocalSettings, ...] = ()
+    verifiers: tuple[VerifierSettings, ...] = ()
     emergency_roles: frozenset[str] = frozenset()
+
+    @property
+    def local(self) -> LocalSettings | None:
+        """That of the gate's own users, if there is one."""
+        return next((each for each in self.verifiers if isinstance(each, LocalSettings)), None)

@@ -114,9 +114,9 @@ def test_another_key_another_name_another_origin_are_refused() -> None:
         opened(signed(CHECKPOINT, KEY, other.sign), KEY, verify)
     with pytest.raises(CheckpointError, match="another origin"):
         opened(NOTE, PublicKey("south-clinic", KEY.key), verify)
+    forged = signed(CHECKPOINT, KEY, other.sign).rpartition("\n\n")[2]
     with pytest.raises(CheckpointError, match="does not fit"):
-        again = signed(CHECKPOINT, KEY, other.sign).rpartition("\n\n")[2]
-        opened(NOTE + again, KEY, verify)
+        opened(NOTE + forged, KEY, verify)
 
 
 @given(st.integers(0, len(NOTE.encode()) - 1), st.integers(1, 255))

@@ -26,7 +26,8 @@ SALT = salted(bytes(range(16)))
 def test_the_encoding_never_changes() -> None:
     text = ENCODE(7, (1763805000.125, "operation", 104, 'line\nfeed "quoted" \\ ü \U0001f600 \x7f\x00'))
     assert text == (
-        '{"event":"operation","port":104,"reason":"line\\nfeed \\"quoted\\" \\\\ \\u00fc \\ud83d\\ude00 \\u007f\\u0000",'
+        '{"event":"operation","port":104,'
+        '"reason":"line\\nfeed \\"quoted\\" \\\\ \\u00fc \\ud83d\\ude00 \\u007f\\u0000",'
         '"sequence":7,"time":1763805000.125}'
     )
     assert salted_leaf(SALT, text) == sha256(b"\x00\x01" + bytes(range(16)) + text.encode()).digest()

@@ -45,7 +45,7 @@ FULL = Record(
 
 
 def test_a_column_for_each_field_in_the_same_order() -> None:
-    assert tuple(column.name for column in RECORDS.columns) == ("sequence", *FIELDS)
+    assert tuple(column.name for column in RECORDS.columns) == ("sequence", *FIELDS, "salt", "leaf")
 
 
 def test_the_migrations_make_what_the_schema_says(engine: Engine) -> None:

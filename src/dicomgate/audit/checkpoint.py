@@ -129,8 +129,9 @@ def notes(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
     """
     note, begin, blank = "", 1, 0
     for number, line in enumerate(lines, start=1):
-        if line == "\n" and blank:
-            yield begin, note
+        if line == "\n" and (blank or not note):
+            if note:
+                yield begin, note
             note, blank, begin = "", 0, number + 1
             continue
         blank += line == "\n"

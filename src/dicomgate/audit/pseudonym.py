@@ -43,5 +43,7 @@ class PseudonymKey:
         Spaces around a value mean nothing in DICOM (PS3.5 6.2); case does.
         """
         parts = (kind.value, issuer.strip(" "), value.strip(" "))
-        message = b"".join(len(part).to_bytes(4) + part for part in (each.encode(errors="replace") for each in parts))
+        message = b"".join(
+            len(part).to_bytes(4) + part for part in (each.encode(errors="backslashreplace") for each in parts)
+        )
         return f"{self.id}:{hmac.digest(self.secret, message, sha256)[:PSEUDONYM_BYTES].hex()}"

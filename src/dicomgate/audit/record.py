@@ -29,6 +29,9 @@ class Event(StrEnum):
     EMERGENCY_STARTED = "emergency_started"
     EMERGENCY_USED = "emergency_used"
     EMERGENCY_ENDED = "emergency_ended"
+    RECORDS_PRUNED = "records_pruned"
+    CHECKPOINT_CONFLICT = "checkpoint_conflict"
+    PSEUDONYM_KEY_ROTATED = "pseudonym_key_rotated"
 
 
 class Outcome(StrEnum):

@@ -47,6 +47,18 @@ def open_store(url: str, base: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
+def open_copy(path: Path) -> Engine:
+    """A read-only engine on a copy of a store, wherever it lies, also on a medium that cannot be written.
+
+    Beside a copy without a write-ahead log no file is made. Raises StoreError as open_store does.
+    """
+    _require(path)
+    untouched = not path.with_name(path.name + "-wal").exists()
+    engine = _engine(path.absolute(), read_only=True, immutable=untouched)
+    _check_revision(engine)
+    return engine
+
+
 def migrate(engine: Engine) -> None:
     """Bring the schema to this version's in one transaction. Raises StoreError, see open_store."""
     immediate = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
@@ -134,9 +146,11 @@ def _require(path: Path) -> None:
         raise StoreError(f"{path}: expected a file, found a folder or a device")
 
 
-def _engine(path: Path, read_only: bool) -> Engine:
+def _engine(path: Path, read_only: bool, *, immutable: bool = False) -> Engine:
     # A URI, because only its mode= stops SQLite from creating an empty database where the file went missing.
     mode = {"uri": "true", "mode": "ro" if read_only else "rw"}
+    if immutable:
+        mode["immutable"] = "1"
     url = URL.create("sqlite", database="file:" + quote(str(path)), query=mode)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
 
@@ -147,6 +161,7 @@ def _engine(path: Path, read_only: bool) -> Engine:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            connection.execute("PRAGMA secure_delete = ON")  # what is pruned is overwritten, not only forgotten
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -9,8 +9,8 @@ from dicomgate.identity.claims import Claims
 from dicomgate.identity.emergency import Grant
 from dicomgate.identity.verifier import Unavailable
 from dicomgate.store.database import StoreError, told
-from dicomgate.store.recorder import append
 from dicomgate.store.schema import EMERGENCY_GRANTS as GRANTS
+from dicomgate.store.tree import append
 from dicomgate.store.users import writing
 
 

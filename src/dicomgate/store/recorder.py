@@ -7,17 +7,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
-from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded
+from dicomgate.store.checkpoints import Checkpoints
 from dicomgate.store.database import StoreError, because, path_of, try_write
+from dicomgate.store.retention import Retention
 from dicomgate.store.schema import Row, rescued, row_of
+from dicomgate.store.tree import ODD_VALUE, Tree
 
 Call = Callable[[], None]
 Health = Callable[[str | None], None]
@@ -30,9 +33,7 @@ RETRY_SECONDS = 1.0
 LAZY_SECONDS = 0.1
 """How long records that nobody waits for may lie, to be written with an admission that comes meanwhile."""
 
-_ROWS_PER_STATEMENT = 64
 _ENTRIES_PER_COMMIT = 500  # a flood of records must not hold up the admission that comes behind it
-_ODD_VALUE = (InterfaceError, ProgrammingError, IntegrityError, DataError, UnicodeError, OverflowError)
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Recorder:
     When a commit fails, every waiting `done` gets False at once and its records are forgotten: what was not
     admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
     succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
+    Between commits the same thread signs `checkpoints` and does the pruning of `retention`.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Recorder:
         retry: float = RETRY_SECONDS,
         lazy: float = LAZY_SECONDS,
         clock: Callable[[], float] = time.time,
+        checkpoints: Checkpoints | None = None,
+        retention: Retention | None = None,
     ) -> None:
         self._engine = engine
         self._path = path_of(engine)
@@ -70,6 +74,8 @@ class Recorder:
         self._retry = retry
         self._lazy = lazy
         self._clock = clock
+        self._checkpoints = checkpoints
+        self._retention = retention
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
         self._urgent: deque[_Entry] = deque()  # somebody waits for these: they are written first
@@ -81,6 +87,7 @@ class Recorder:
         self._gave_up = False
         # The writer's own:
         self._connection: Connection | None = None
+        self._tree = Tree()
         self._file: os.stat_result | None = None
         self._thread = threading.Thread(target=self._write_until_closed, name="dicomgate-records")
         self._thread.start()
@@ -132,18 +139,30 @@ class Recorder:
                 self._failed(_reason(self._path, problem))
             else:
                 self._kept(entries, lost)
+                self._prune()
+        self._sign_at_the_end()
         self._disconnect()
 
     def _next(self) -> tuple[list[_Entry], int] | None:
         with self._changed:
             if self._failing is None:
-                self._changed.wait_for(lambda: self._urgent or self._entries or self._lost or self._closing)
-                self._changed.wait_for(lambda: self._urgent or self._closing, self._lazy)
+                self._changed.wait_for(
+                    lambda: self._urgent or self._entries or self._lost or self._closing, self._until_chores()
+                )
+                if self._entries:
+                    self._changed.wait_for(lambda: self._urgent or self._closing, self._lazy)
             else:
                 self._changed.wait_for(lambda: self._closing, self._retry)
             if self._closing and (self._gave_up or not (self._urgent or self._entries or self._lost)):
                 return None
             return [*self._urgent, *islice(self._entries, _ENTRIES_PER_COMMIT)], self._lost
+
+    def _until_chores(self) -> float | None:
+        """Seconds until a checkpoint or a pruning is due, though no record comes."""
+        chores = [] if self._retention is None else [self._retention.due_in()]
+        if self._checkpoints is not None and (due := self._checkpoints.due_in()) is not None:
+            chores.append(due)
+        return min(chores, default=None)
 
     def _commit(self, entries: list[_Entry], lost: int) -> None:
         rows = [row for entry in entries for row in entry.rows]
@@ -152,17 +171,46 @@ class Recorder:
         connection = self._connected()
         try:
             self._transact(connection, rows)
-        except _ODD_VALUE:
+        except ODD_VALUE:
             self._transact(connection, [rescued(row) for row in rows])
 
-    def _transact(self, connection: Connection, rows: list[Row]) -> None:
+    def _transact(self, connection: Connection, rows: list[Row], *, at_the_end: bool = False) -> None:
+        note = None
         with connection.begin():
-            if not rows:
+            if self._failing is not None and not rows:
                 try_write(connection)
-            for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-                part = rows[start : start + _ROWS_PER_STATEMENT]
-                connection.exec_driver_sql(_insert(len(part)), tuple(chain.from_iterable(part)))
+            if self._retention is not None and (announcement := self._retention.announcement(connection)):
+                rows = [*rows, announcement]
+            frontier = self._tree.append(connection, rows) if rows else self._tree.frontier(connection)
+            if self._checkpoints is not None:
+                note = self._checkpoints.sign(connection, frontier, at_once=at_the_end)
             self._check_file()
+        self._tree.keep(frontier)
+        if self._checkpoints is not None:
+            self._checkpoints.committed(connection, frontier, note)
+            if note is not None and self._checkpoints.publish is not None:
+                self._tell([partial(self._checkpoints.publish, note)])
+
+    def _prune(self) -> None:
+        if self._retention is None or self._retention.due_in():
+            return
+        try:
+            connection = self._connected()
+            with connection.begin():
+                self._retention.step(connection)
+                self._check_file()
+        except Exception as problem:  # nothing is lost by it, and it is tried again with the next look
+            self._disconnect()
+            self._retention.report(_reason(self._path, problem))
+
+    def _sign_at_the_end(self) -> None:
+        """So that every record of this run is signed, however short it was."""
+        if self._checkpoints is None or self._failing is not None:
+            return
+        try:
+            self._transact(self._connected(), [], at_the_end=True)
+        except Exception as problem:
+            self._failed(_reason(self._path, problem))
 
     def _check_file(self) -> None:
         """An unlinked file takes commits without complaint, and they are gone when the gate ends."""
@@ -219,23 +267,10 @@ class Recorder:
 
     def _disconnect(self) -> None:
         """So that a retry opens the file anew: it may have been restored or moved back meanwhile."""
+        self._tree.keep(None)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def append(connection: Connection, record: Record) -> None:
-    """Keep a record in the caller's transaction: with a change of the store that must not happen without it."""
-    connection.exec_driver_sql(_insert(1), row_of(record))
-
-
-@lru_cache(maxsize=_ROWS_PER_STATEMENT)
-def _insert(rows: int) -> str:
-    """An INSERT of many rows. Not executemany: sqlite3 gives up the interpreter lock at every row of that, and
-    beside a busy event loop gets it back milliseconds later, so that a batch of 32 rows took 130 ms."""
-    row = f"({', '.join('?' * len(FIELDS))})"
-    columns = ", ".join(f'"{name}"' for name in FIELDS)
-    return f"INSERT INTO records ({columns}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - names, no values
 
 
 def _reason(path: Path, problem: Exception) -> str:

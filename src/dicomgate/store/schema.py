@@ -1,18 +1,19 @@
 """The tables: what their columns are, and how a Record becomes a row and a row a Record again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
+from dicomgate.audit.leaf import Value, canonical
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0002"
+REVISION = "0003"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
@@ -29,8 +30,11 @@ RECORDS = Table(
     METADATA,
     Column("sequence", Integer, primary_key=True),
     *(Column(name, _TYPES.get(name, Text()), nullable=name not in _REQUIRED) for name in FIELDS),
+    Column("salt", LargeBinary()),
+    Column("leaf", LargeBinary()),
 )
-"""One column per field of a Record (the rest is text); `sequence` is the order in which rows were committed."""
+"""One column per field of a Record (the rest is text); `sequence` is the order in which rows were committed, from 1
+without a gap; `salt` and `leaf` are those of audit/leaf.py."""
 
 Index("records_time", RECORDS.c.time)
 Index("records_association", RECORDS.c.association, sqlite_where=RECORDS.c.association.is_not(None))
@@ -68,12 +72,45 @@ EMERGENCY_GRANTS = Table(
 
 Index("emergency_grants_open", EMERGENCY_GRANTS.c.user, sqlite_where=EMERGENCY_GRANTS.c.ended.is_(None))
 
-Value = str | int | float | None
+TREE = Table(
+    "tree",
+    METADATA,
+    Column("only", Integer, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("nodes", LargeBinary, nullable=False),
+    Column("prune_to", BigInteger, nullable=False),
+)
+"""One row: the frontier of the tree over all records there ever were, and up to which one they may be pruned."""
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    METADATA,
+    Column("size", Integer, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("note", Text, nullable=False),
+)
+"""Signed checkpoints, and when they were made."""
+
+PRUNED = Table(
+    "pruned",
+    METADATA,
+    Column("first", Integer, primary_key=True),
+    Column("leaves", LargeBinary, nullable=False),
+)
+"""What is left of pruned records: leaf hashes, one after another, beginning with that of the record `first`."""
+
 Row = tuple[Value, ...]
 """The values of one record in the order of FIELDS."""
 
 TEXT_LIMIT = 65536
 """Longest text, in characters, that `rescued` keeps of one value."""
+
+KINDS: Mapping[str, type] = {
+    name: float if isinstance(kind := _TYPES.get(name), Double) else str if kind is None else int for name in FIELDS
+}
+"""What each column of a row holds, if it holds anything."""
+canonical_text = canonical(KINDS)
+"""A sequence number and a row in, the text for its leaf out."""
 
 _INTEGERS = range(-(2**63), 2**63)
 _fields = attrgetter(*("event.value" if name == "event" else name for name in FIELDS[:-1]))
@@ -120,19 +157,34 @@ def record_of(row: Sequence[object]) -> Record:
 def rescued(row: Row) -> Row:
     """The same row in values that SQLite surely takes.
 
-    Used only after SQLite refused a row, so that one odd value (a lone surrogate out of a hostile name, a
-    counter beyond 64 bits, a NaN) cannot keep all other records from the disk. Text that is not Unicode
-    gets its odd characters as \\udcXX; a number that does not fit becomes NULL, a time 0.
+    Used only after SQLite or the leaf encoding refused a row, so that one odd value (a lone surrogate out of a hostile
+    name, a counter beyond 64 bits, a NaN) cannot keep all other records from the disk. Text that is not Unicode gets
+    its odd characters as \\udcXX; a number that does not fit its column becomes NULL, a time 0.
     """
-    time, *rest = (_rescued(value) for value in row)
+    time, *rest = (_RESCUE[kind](value) for value, kind in zip(row, KINDS.values(), strict=True))
     return (time or 0.0, *rest)
 
 
-def _rescued(value: object) -> Value:
+def _rescued_text(value: object) -> Value:
     if isinstance(value, str):
         return value[:TEXT_LIMIT].encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, int):
-        return int(value) if value in _INTEGERS else None
-    if isinstance(value, float):
-        return value if value == value else None  # noqa: PLR0124 - only a NaN differs from itself
+    if isinstance(value, int | float):
+        return repr(value)[:TEXT_LIMIT] if isinstance(value, float) or value in _INTEGERS else None
     return None if value is None else _stand_in(value)
+
+
+def _rescued_integer(value: object) -> Value:
+    return int(value) if isinstance(value, int) and value in _INTEGERS else None
+
+
+def _rescued_number(value: object) -> Value:
+    if isinstance(value, int):
+        return float(value) if value in _INTEGERS else None
+    return value if isinstance(value, float) and value - value == 0.0 else None
+
+
+_RESCUE: Mapping[type, Callable[[object], Value]] = {
+    str: _rescued_text,
+    int: _rescued_integer,
+    float: _rescued_number,
+}

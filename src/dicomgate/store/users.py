@@ -10,8 +10,8 @@ from dicomgate.audit.record import Record
 from dicomgate.identity.account import Account
 from dicomgate.identity.verifier import Unavailable
 from dicomgate.store.database import StoreError, told
-from dicomgate.store.recorder import append
 from dicomgate.store.schema import USERS
+from dicomgate.store.tree import append
 
 
 class Users:

@@ -56,6 +56,7 @@ WORDS = {
 """What a validator accepts, for those that are known by name."""
 
 UNITS = {
+    "_keep": "time",
     "_seconds": "time",
     "size_within": "size",
     "whole_within": "whole number",

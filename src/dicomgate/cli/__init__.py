@@ -17,6 +17,7 @@ from dicomgate.cli.pki import pki
 from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
 from dicomgate.cli.speech import BUG, WRONG, say
+from dicomgate.cli.trail import check_proof, print_public_key, prove, rotate_key, verify
 from dicomgate.cli.user import user
 from dicomgate.cli.watch import watch
 from dicomgate.config.problem import ConfigurationError
@@ -74,6 +75,11 @@ def demo(
     raise typer.Exit(run_demo(keep=keep))
 
 
+audit.command()(verify)
+audit.command()(prove)
+audit.command("check-proof")(check_proof)
+audit.command("public-key")(print_public_key)
+audit.command("rotate-key")(rotate_key)
 app.add_typer(audit, name="audit")
 app.add_typer(pki, name="pki")
 app.add_typer(user, name="user")

@@ -2,23 +2,46 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
-from dicomgate.audit.record import Event, Outcome, Record
+from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.table import csv_lines
 from dicomgate.cli.speech import AsJson, ConfigFile, say
 from dicomgate.config.load import load
 from dicomgate.policy.model import Verb
 from dicomgate.store.database import open_store
-from dicomgate.store.reader import search
+from dicomgate.store.reader import Question, numbered
 
 audit = typer.Typer(help="Read the audit trail.", no_args_is_help=True)
+
+
+Since = Annotated[datetime | None, typer.Option("--since", help="Not before this time (local).")]
+Until = Annotated[datetime | None, typer.Option("--until", help="Before this time (local).")]
+ByEvent = Annotated[Event | None, typer.Option("--event")]
+ByOutcome = Annotated[Outcome | None, typer.Option("--outcome")]
+ById = Annotated[str | None, typer.Option("--refusal-id")]
+ByAssociation = Annotated[str | None, typer.Option("--association")]
+ByCalling = Annotated[str | None, typer.Option("--calling", help="Calling AE title.")]
+ByCalled = Annotated[str | None, typer.Option("--called", help="Called AE title.")]
+ByAddress = Annotated[str | None, typer.Option("--address")]
+ByPeer = Annotated[str | None, typer.Option("--peer")]
+ByVerb = Annotated[Verb | None, typer.Option("--verb")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1)]
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    JSON = "json"
+    CSV = "csv"
 
 
 @audit.command("list")
@@ -30,46 +53,74 @@ def audit_list(
     """All records, oldest first."""
     with trail(config) as engine:
         if limit is None:
-            print_records(search(engine), as_json)
+            print_records(numbered(engine), as_json)
         else:
-            print_records(reversed(list(search(engine, limit=limit, newest_first=True))), as_json)
+            print_records(reversed(list(numbered(engine, limit=limit, newest_first=True))), as_json)
 
 
 @audit.command("search")
 def audit_search(
     config: ConfigFile,
     as_json: AsJson = False,
-    since: Annotated[datetime | None, typer.Option(help="Not before this time (local).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (local).")] = None,
-    event: Annotated[Event | None, typer.Option()] = None,
-    outcome: Annotated[Outcome | None, typer.Option()] = None,
-    refusal_id: Annotated[str | None, typer.Option()] = None,
-    association: Annotated[str | None, typer.Option()] = None,
-    calling: Annotated[str | None, typer.Option(help="Calling AE title.")] = None,
-    called: Annotated[str | None, typer.Option(help="Called AE title.")] = None,
-    address: Annotated[str | None, typer.Option()] = None,
-    peer: Annotated[str | None, typer.Option()] = None,
-    verb: Annotated[Verb | None, typer.Option()] = None,
-    limit: Annotated[int | None, typer.Option(min=1)] = None,
+    since: Since = None,
+    until: Until = None,
+    event: ByEvent = None,
+    outcome: ByOutcome = None,
+    refusal_id: ById = None,
+    association: ByAssociation = None,
+    calling: ByCalling = None,
+    called: ByCalled = None,
+    address: ByAddress = None,
+    peer: ByPeer = None,
+    verb: ByVerb = None,
+    limit: Limit = None,
 ) -> None:
     """The records that match everything given, oldest first."""
+    question = Question(
+        since=since.timestamp() if since else None,
+        until=until.timestamp() if until else None,
+        event=event,
+        outcome=outcome,
+        refusal_id=refusal_id,
+        association=association,
+        calling=calling,
+        called=called,
+        address=address,
+        peer=peer,
+        verb=verb,
+        limit=limit,
+    )
     with trail(config) as engine:
-        found = search(
-            engine,
-            since=since.timestamp() if since else None,
-            until=until.timestamp() if until else None,
-            event=event,
-            outcome=outcome,
-            refusal_id=refusal_id,
-            association=association,
-            calling=calling,
-            called=called,
-            address=address,
-            peer=peer,
-            verb=verb,
-            limit=limit,
-        )
-        print_records(found, as_json)
+        print_records(numbered(engine, **question), as_json)
+
+
+@audit.command("export")
+def audit_export(
+    config: ConfigFile,
+    format_: Annotated[Format, typer.Option("--format", help="json: one object a line; csv: for spreadsheets.")],
+    since: Since = None,
+    until: Until = None,
+    event: ByEvent = None,
+    outcome: ByOutcome = None,
+    association: ByAssociation = None,
+    address: ByAddress = None,
+    peer: ByPeer = None,
+    verb: ByVerb = None,
+) -> None:
+    """The records that match everything given, with every field, oldest first."""
+    question = Question(
+        since=since.timestamp() if since else None,
+        until=until.timestamp() if until else None,
+        event=event,
+        outcome=outcome,
+        association=association,
+        address=address,
+        peer=peer,
+        verb=verb,
+    )
+    with trail(config) as engine:
+        found = numbered(engine, **question)
+        say(map(_object, found) if format_ is Format.JSON else csv_lines(("sequence", *FIELDS), map(_cells, found)))
 
 
 @contextmanager
@@ -82,8 +133,20 @@ def trail(config: Path) -> Iterator[Engine]:
         engine.dispose()
 
 
-def print_records(records: "Iterator[Record] | reversed[Record]", as_json: bool) -> None:
-    say(json.dumps(record.as_json()) if as_json else _line(record) for record in records)
+def print_records(records: Iterable[tuple[int, Record]], as_json: bool) -> None:
+    say(map(_object, records) if as_json else (_line(record) for _, record in records))
+
+
+def _object(numbered_record: tuple[int, Record]) -> str:
+    sequence, record = numbered_record
+    return json.dumps({"sequence": sequence, **record.as_json()})
+
+
+def _cells(numbered_record: tuple[int, Record]) -> Iterator[object]:
+    sequence, record = numbered_record
+    values = record.as_json()
+    yield sequence
+    yield from (json.dumps(values[name]) if name == "detail" else values[name] for name in FIELDS)
 
 
 def _line(record: Record) -> str:

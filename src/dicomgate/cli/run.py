@@ -4,12 +4,15 @@ import asyncio
 import gc
 import resource
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
+from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.cli.identity import UserIdentity
 from dicomgate.cli.revocations import Authorities
 from dicomgate.cli.speech import ConfigFile, fail, say, warn
@@ -18,8 +21,11 @@ from dicomgate.config.problem import ConfigurationError
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
-from dicomgate.store.database import open_store
+from dicomgate.store.checkpoints import Checkpoints
+from dicomgate.store.database import open_store, path_of
+from dicomgate.store.keys import signer
 from dicomgate.store.recorder import Recorder
+from dicomgate.store.retention import Retention
 
 
 def run(
@@ -37,7 +43,18 @@ def run(
     journal = Journal(verbose=verbose)
     revocations = Authorities(loop.call_soon_threadsafe)
     gate: Gate | None = None
-    recorder = Recorder(engine, loop.call_soon_threadsafe, lambda reason: gate.report_sink(reason) if gate else None)
+    checkpoints = _checkpoints(configuration, engine, journal)
+    recorder = Recorder(
+        engine,
+        loop.call_soon_threadsafe,
+        lambda reason: gate.report_sink(reason) if gate else None,
+        checkpoints=checkpoints,
+        retention=_retention(configuration, journal),
+    )
+    if checkpoints.conflict:
+        journal.say("critical", "checkpoint_conflict", reason=checkpoints.conflict)
+        conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
+        recorder.submit([conflict])
     identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, recorder, journal)
     try:
         gate = Gate(configuration.settings, recorder, journal, loop, revocations=revocations, desk=identity.desk)
@@ -69,12 +86,43 @@ def run(
         loop.close()
 
 
+def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal) -> Checkpoints:
+    """Who signs the trail, with its key and file made ready."""
+    trail, store = configuration.trail, path_of(engine)
+
+    def report(reason: str | None) -> None:
+        if reason is None:
+            journal.say("warning", "checkpoint_recovered")
+        else:
+            journal.say("error", "checkpoint_failing", reason=reason)
+
+    return Checkpoints(
+        engine,
+        signer(trail.signing_key_of(store), configuration.settings.name),
+        trail.checkpoints_of(store),
+        interval=trail.checkpoint_interval,
+        records=trail.checkpoint_records,
+        report=report,
+    )
+
+
+def _retention(configuration: Configuration, journal: Journal) -> Retention | None:
+    if configuration.trail.keep is None:
+        return None
+    return Retention(
+        configuration.trail.keep, report=lambda reason: journal.say("error", "retention_failing", reason=reason)
+    )
+
+
 def _reload(gate: Gate, identity: UserIdentity, config: Path, running: Configuration, journal: Journal) -> None:
     """SIGHUP: a bad file keeps the old settings and says why."""
     try:
         fresh = load(config)
         if fresh.state != running.state:
             gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
+            return
+        if fresh.trail != running.trail:
+            gate.refuse_reload("only audit.on_failure can change in [audit] while the gate runs; restart it")
             return
         _say_ready(gate.reload(fresh.settings))
         identity.reload(fresh.identity)

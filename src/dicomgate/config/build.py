@@ -18,6 +18,7 @@ from dicomgate.gate.settings import (
 from dicomgate.iam.settings import DeskLimits, GuardLimits, IdentitySettings
 from dicomgate.policy.model import Archive, Listener, Networks, Peer, Role, Rules
 from dicomgate.session.limits import SessionLimits
+from dicomgate.store.settings import TrailSettings
 
 
 def build(document: Document, base: Path) -> GateSettings:
@@ -88,6 +89,19 @@ def build_identity(document: Document, base: Path) -> IdentitySettings:
         guard=GuardLimits(**{field.name: getattr(table, field.name) for field in fields(GuardLimits)}),
         verifiers=verifiers(document, base),
         emergency_roles=frozenset(entry.table.name for entry in document.roles if entry.table.emergency),
+    )
+
+
+def build_trail(document: Document, base: Path) -> TrailSettings:
+    """How records are kept; paths as in `build`."""
+    audit = document.audit.table
+    return TrailSettings(
+        checkpoint_interval=audit.checkpoint_interval,
+        checkpoint_records=audit.checkpoint_records,
+        checkpoint_file=None if audit.checkpoint_file is None else base / audit.checkpoint_file,
+        signing_key=None if audit.signing_key is None else base / audit.signing_key,
+        pseudonym_key=None if audit.pseudonym_key is None else base / audit.pseudonym_key,
+        keep=audit.keep,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dicomgate.channel.model import Channel, Site
-from dicomgate.config.build import build, build_identity
+from dicomgate.config.build import build, build_identity, build_trail
 from dicomgate.config.crosscheck import crosscheck
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
@@ -23,6 +23,7 @@ from dicomgate.gate.settings import GateSettings
 from dicomgate.iam.oidc.settings import LoginSettings
 from dicomgate.iam.settings import IdentitySettings
 from dicomgate.segment.model import Segmentation
+from dicomgate.store.settings import TrailSettings
 
 LARGEST_FILE = 8 * 1024**2
 """Bytes. Thousands of peers fit; a device file or a disk image named by mistake does not fill the memory."""
@@ -39,6 +40,7 @@ class Configuration:
     settings: GateSettings
     state: str
     base: Path
+    trail: TrailSettings
     sites: tuple[Site, ...] = ()
     channels: tuple[Channel, ...] = ()
     segmentation: Segmentation | None = None
@@ -82,6 +84,7 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         settings,
         document.gate.table.state,
         base,
+        build_trail(document, base),
         tuple(sites(document).values()),
         channels(document, base),
         segmentation(document),

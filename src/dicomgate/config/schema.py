@@ -30,6 +30,7 @@ from dicomgate.policy.model import (
 )
 from dicomgate.segment.model import OtherTraffic
 from dicomgate.session.limits import SessionLimits
+from dicomgate.store.settings import TrailSettings
 
 KiB, MiB = 1024, 1024**2
 DAY = 86400.0
@@ -138,6 +139,15 @@ def _seconds(longest: float) -> Callable[[object], float]:
         return found
 
     return within
+
+
+def _keep(value: object) -> float:
+    found = units.seconds(value)
+    if not DAY <= found <= 36525 * DAY:
+        raise WrongValueError(
+            f"expected a time from 1 d to 36525 d, came {shown(value)}", "leave it out to keep records for ever"
+        )
+    return found
 
 
 def one_or_many(value: object) -> object:
@@ -481,7 +491,7 @@ class SinkTable(Table):
     )
 
 
-_SESSION, _CONNECTION = SessionLimits(), ConnectionLimits()
+_SESSION, _CONNECTION, _TRAIL = SessionLimits(), ConnectionLimits(), TrailSettings()
 
 
 class SiteTable(Table):
@@ -704,6 +714,30 @@ class AuditTable(Table):
     on_failure: Annotated[OnAuditFailure, PlainValidator(words.one_of({w.value: w for w in OnAuditFailure}))] = Field(
         default=OnAuditFailure.REFUSE,
         description="While records cannot be kept: refuse associations, or continue without a record.",
+    )
+    checkpoint_interval: Seconds = Field(
+        default=_TRAIL.checkpoint_interval, description="Longest time until a new record is under a signed checkpoint."
+    )
+    checkpoint_records: Count = Field(
+        default=_TRAIL.checkpoint_records, description="New records after which there is a checkpoint at once."
+    )
+    checkpoint_file: FilePath | None = Field(
+        default=None,
+        description="File that checkpoints are appended to. Absent: beside gate.state, ending in .checkpoints.",
+    )
+    signing_key: FilePath | None = Field(
+        default=None,
+        description="File with the key that signs checkpoints; made on first use. "
+        "Absent: beside gate.state, ending in .signing-key.",
+    )
+    pseudonym_key: FilePath | None = Field(
+        default=None,
+        description="File with the key of the pseudonyms of patients; made on first use. "
+        "Absent: beside gate.state, ending in .pseudonym-key.",
+    )
+    keep: Annotated[float | None, PlainValidator(_keep)] = Field(
+        default=None,
+        description='How long records are kept, for instance "365 d", from 1 d to 100 years. Absent: for ever.',
     )
 
 

@@ -35,7 +35,7 @@ def open_store(url: str, base: Path, *, read_only: bool = False) -> Engine:
     Raises StoreError: another kind of URL, no such file, no permission, not a database, somebody else's
     database, damaged, locked by another process, full disk, or made by a newer version.
     """
-    path = _path(url, base)
+    path = state_path(url, base)
     if not read_only:
         _create(path)
     _require(path)
@@ -107,7 +107,8 @@ def told(engine: Engine) -> Iterator[None]:
         raise StoreError(f"{path_of(engine)}: {because(problem)}") from None
 
 
-def _path(url: str, base: Path) -> Path:
+def state_path(url: str, base: Path) -> Path:
+    """The file that a `state` URL names. Raises StoreError for another kind of URL."""
     try:
         parsed = make_url(url)
     except ArgumentError:

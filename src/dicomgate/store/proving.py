@@ -34,7 +34,8 @@ def prove(engine: Engine, sequence: int) -> Proof:
         except (CheckpointError, NotCanonicalError, TypeError):
             pass
         raise StoreError(
-            f"{place}: record {sequence} does not fit the signed checkpoint\nhint: dicomgate audit verify says what is wrong"
+            f"{place}: record {sequence} does not fit the signed checkpoint\n"
+            "hint: dicomgate audit verify says what is wrong"
         )
 
 

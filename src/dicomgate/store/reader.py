@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Engine, Row, Select, select, tuple_
 
@@ -13,46 +14,49 @@ _PAGE = 1000
 _KEY = (RECORDS.c.time, RECORDS.c.sequence)
 
 
-def search(
-    engine: Engine,
-    *,
-    since: float | None = None,
-    until: float | None = None,
-    event: Event | None = None,
-    outcome: Outcome | None = None,
-    refusal_id: str | None = None,
-    association: str | None = None,
-    calling: str | None = None,
-    called: str | None = None,
-    address: str | None = None,
-    peer: str | None = None,
-    verb: str | None = None,
-    limit: int | None = None,
-    newest_first: bool = False,
-) -> Iterator[Record]:
-    """The records that match everything given, in the order of their time (UTC seconds; since ≤ time < until).
+class Question(TypedDict, total=False):
+    """What records are asked for: all that is given must fit (UTC seconds; since ≤ time < until)."""
+
+    since: float | None
+    until: float | None
+    event: Event | None
+    outcome: Outcome | None
+    refusal_id: str | None
+    association: str | None
+    calling: str | None
+    called: str | None
+    address: str | None
+    peer: str | None
+    verb: str | None
+    limit: int | None
+    newest_first: bool
+
+
+def search(engine: Engine, **question: Unpack[Question]) -> Iterator[Record]:
+    """The records that fit the question, in the order of their time.
 
     Read a page at a time, each in its own short transaction: a reader that dawdles (a pager, a slow network)
     would otherwise keep the write-ahead log from being emptied. Raises StoreError when the store cannot be
     read or holds a row that no version up to this one writes.
     """
-    equal = {
-        "event": event,
-        "outcome": outcome,
-        "refusal_id": refusal_id,
-        "association": association,
-        "calling_ae_title": calling,
-        "called_ae_title": called,
-        "address": address,
-        "peer": peer,
-        "verb": verb,
-    }
-    asked = [RECORDS.c[name] == value for name, value in equal.items() if value is not None]
-    if since is not None:
+    return (record for _, record in numbered(engine, **question))
+
+
+def numbered(engine: Engine, **question: Unpack[Question]) -> Iterator[tuple[int, Record]]:
+    """As `search`, each record with its sequence number."""
+    asked = [RECORDS.c[_COLUMNS.get(name, name)] == value for name, value in question.items() if _is_equal(name, value)]
+    if (since := question.get("since")) is not None:
         asked.append(RECORDS.c.time >= since)
-    if until is not None:
+    if (until := question.get("until")) is not None:
         asked.append(RECORDS.c.time < until)
-    return islice(_records(engine, asked, newest_first), limit)
+    return islice(_records(engine, asked, question.get("newest_first", False)), question.get("limit"))
+
+
+_COLUMNS = {"calling": "calling_ae_title", "called": "called_ae_title"}
+
+
+def _is_equal(name: str, value: object) -> bool:
+    return value is not None and name not in ("since", "until", "limit", "newest_first")
 
 
 def by_refusal_id(engine: Engine, refusal_id: str) -> Record | None:
@@ -60,13 +64,13 @@ def by_refusal_id(engine: Engine, refusal_id: str) -> Record | None:
     return next(search(engine, refusal_id=refusal_id, newest_first=True), None)
 
 
-def _records(engine: Engine, asked: list[ColumnElement[bool]], newest_first: bool) -> Iterator[Record]:
+def _records(engine: Engine, asked: list[ColumnElement[bool]], newest_first: bool) -> Iterator[tuple[int, Record]]:
     order = [column.desc() if newest_first else column.asc() for column in _KEY]
     question = select(RECORDS.c.sequence, *(RECORDS.c[name] for name in FIELDS)).where(*asked).order_by(*order)
     page = _page(engine, question)
     while page:
         for row in page:
-            yield _record(engine, row)
+            yield row.sequence, _record(engine, row)
         last = tuple_(page[-1].time, page[-1].sequence)
         beyond = tuple_(*_KEY) < last if newest_first else tuple_(*_KEY) > last
         page = _page(engine, question.where(beyond)) if len(page) == _PAGE else []

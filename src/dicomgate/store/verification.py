@@ -50,6 +50,15 @@ class Finding:
     last: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """A file of checkpoints: its name, its lines, and whether it is the gate's own, which has to be complete."""
+
+    name: str
+    lines: Iterable[str]
+    own: bool
+
+
 @dataclass(slots=True)
 class Verification:
     """What was looked at, and what was found. The trail holds when there is no finding."""
@@ -80,10 +89,8 @@ class Verification:
             self.more_findings += 1
 
 
-def verify_trail(
-    engine: Engine, key: PublicKey, verify: Verify, files: Sequence[tuple[str, Iterable[str]]]
-) -> Verification:
-    """Judge a store against the checkpoints in it and in `files` (a name to show, and lines).
+def verify_trail(engine: Engine, key: PublicKey, verify: Verify, files: Sequence[CheckpointFile]) -> Verification:
+    """Judge a store against the checkpoints in it and in files.
 
     Reads one state of the store, also while a gate writes. StoreError only when nothing can be read at all.
     """
@@ -117,7 +124,7 @@ class _Judge:
         self.announced = 0
         self.at = 0
 
-    def judge(self, files: Sequence[tuple[str, Iterable[str]]]) -> None:
+    def judge(self, files: Sequence[CheckpointFile]) -> None:
         self._integrity()
         stored = frontier_of(self.connection)
         self.found.size = stored.size
@@ -129,38 +136,43 @@ class _Judge:
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
-    def _checkpoints(self, files: Sequence[tuple[str, Iterable[str]]]) -> None:
+    def _checkpoints(self, files: Sequence[CheckpointFile]) -> None:
         """Collect every signed root; judge what the places say about each other."""
         in_store = set(self._opened("the store", self._stored_notes()))
-        for name, lines in files:
-            in_file = set(self._opened(name, self._filed_notes(name, lines)))
-            if not in_file:
-                self.found.add(Fault.CHECKPOINT, f"{name} holds no checkpoint of this key")
-                continue
-            first, last = min(in_file), max(in_file)
-            kept = min(in_store, default=0)
-            for size in sorted(in_store - in_file):
-                if first < size < last:
-                    self.found.add(Fault.CHECKPOINT, f"the checkpoint of {size} records is missing in {name}")
+        for file in files:
+            in_file = set(self._opened(file.name, self._filed_notes(file)))
+            if file.own:
+                self._complete(file.name, in_store, in_file)
+            elif not in_file:
+                self.found.add(Fault.CHECKPOINT, f"{file.name} holds no checkpoint of this key")
+            oldest = min(in_store, default=0)  # what is pruned has taken its checkpoints along
             for size in sorted(in_file - in_store):
-                if kept < size <= self.found.size:
+                if oldest < size <= self.found.size:
                     self.found.add(Fault.CHECKPOINT, f"the checkpoint of {size} records is missing in the store")
-            newest = max(in_store, default=0)
-            if newest > last:
-                self.found.remarks.append(
-                    f"{name} ends at the checkpoint of {last} records; the store has one of {newest}"
-                )
         if not files:
             self.found.remarks.append(
                 "no checkpoint file was given: a store that was cut off or put back as a whole cannot be told"
             )
 
+    def _complete(self, name: str, in_store: set[int], in_file: set[int]) -> None:
+        """The gate's own file begins anywhere (it may be moved away), and has all from there on.
+
+        It may lack the newest: a gate that was killed appends that one when it starts again.
+        """
+        first = min(in_file, default=0)
+        missing = sorted(size for size in in_store - in_file if size > first)
+        if missing == [max(in_store, default=0)]:
+            self.found.remarks.append(f"{name} lacks the newest checkpoint, of {missing[0]} records")
+            return
+        for size in missing:
+            self.found.add(Fault.CHECKPOINT, f"the checkpoint of {size} records is missing in {name}")
+
     def _stored_notes(self) -> Iterator[tuple[str, object]]:
         rows = self.connection.exec_driver_sql("SELECT size, note FROM checkpoints ORDER BY size")
         yield from ((f"the checkpoint of {size} records in the store", note) for size, note in rows)
 
-    def _filed_notes(self, name: str, lines: Iterable[str]) -> Iterator[tuple[str, object]]:
-        yield from ((f"{name}, line {line}", note) for line, note in notes(iter(lines)))
+    def _filed_notes(self, file: CheckpointFile) -> Iterator[tuple[str, object]]:
+        yield from ((f"{file.name}, line {line}", note) for line, note in notes(iter(file.lines)))
 
     def _opened(self, place: str, found: Iterator[tuple[str, object]]) -> Iterator[int]:
         """The sizes of those that are signed; of others a finding."""

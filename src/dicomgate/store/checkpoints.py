@@ -100,9 +100,11 @@ class Checkpoints:
         if self._filed >= self._signed or self._elapsed() < self._retry_at:
             return
         try:
-            while notes := connection.exec_driver_sql(_UNFILED, (self._filed, _NOTES_PER_WRITE)).all():
+            while self._filed < self._signed:
+                with connection.begin():
+                    notes = connection.exec_driver_sql(_UNFILED, (self._filed, _NOTES_PER_WRITE)).all()
                 self._append("".join(f"{note}\n" for _, note in notes))
-                self._filed = notes[-1][0]
+                self._filed = notes[-1][0] if notes else self._signed
         except (OSError, DBAPIError) as problem:
             self._retry_at = self._elapsed() + RETRY_SECONDS
             if not self._failing:

@@ -77,9 +77,12 @@ def migrate(engine: Engine) -> None:
 
 def revisions(connection: Connection) -> tuple[str, ...]:
     """The schema revisions the file says it has; none for an empty file."""
-    if not inspect(connection).has_table("alembic_version"):
-        return ()
-    return tuple(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
+    try:
+        if not inspect(connection).has_table("alembic_version"):
+            return ()
+        return tuple(map(str, connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars()))
+    except (UnicodeDecodeError, TypeError):  # what SQLite and SQLAlchemy make of a schema with other bytes in it
+        raise StoreError(f"{path_of(connection.engine)}: its schema is damaged") from None
 
 
 def try_write(connection: Connection) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,8 @@ from system.raw_archive import RELEASE_RQ, SECONDS, associate_rq, dial
 pytestmark = pytest.mark.system
 ROUNDS = 20
 CALLERS = 4
+EAGER = "checkpoint_records = 20"
+"""Dozens of checkpoints in each round, so that it also dies in the middle of one."""
 ANY_NUMBER = """
 [[peer]]
 name = "numbered"
@@ -57,9 +61,18 @@ class Callers:
             thread.join()
 
 
+def verified(folder: Path) -> dict[str, Any]:
+    """What `audit verify` says, offline: the gate is dead."""
+    done = run_dicomgate("audit", "verify", "--json", "-c", folder / "dicomgate.toml")
+    assert done.stderr == ""
+    assert done.returncode == 0, done.stdout
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def test_every_association_the_archive_saw_is_recorded(tmp_path: Path) -> None:
     with HonestArchive() as honest:
-        text = rules(honest.address, honest.address) + ANY_NUMBER
+        text = rules(honest.address, honest.address, audit=EAGER) + ANY_NUMBER
         for round_ in range(ROUNDS):
             seen = len(honest.seen)
             with running_gate(tmp_path, text) as gate:
@@ -70,6 +83,7 @@ def test_every_association_the_archive_saw_is_recorded(tmp_path: Path) -> None:
                 callers.join()
             admitted = Counter(r.calling_ae_title for r in Trail(tmp_path).records(event="association_admitted"))
             assert set(honest.seen) <= admitted.keys(), "the archive saw an association without a record"
+            assert verified(tmp_path)["holds"]
         assert set(admitted.values()) == {1}
         with running_gate(tmp_path, text) as gate:
             wire = call(gate.address("outside"))
@@ -79,3 +93,9 @@ def test_every_association_the_archive_saw_is_recorded(tmp_path: Path) -> None:
             assert listed.returncode == 0
             assert listed.stdout.count('"gate_started"') == ROUNDS + 1
             assert listed.stdout.count('"association_admitted"') >= len(honest.seen)
+            assert gate.stop() == 0
+        verification = verified(tmp_path)
+        assert verification["holds"]
+        assert verification["signed"] == verification["size"] > len(honest.seen)
+        assert verification["checkpoints"] > ROUNDS
+        assert verification["remarks"] == []

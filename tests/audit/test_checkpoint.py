@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import re
 import struct
+from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -177,3 +179,14 @@ def test_a_file_cut_off_loses_only_what_is_cut(length: int) -> None:
 def test_a_file_without_empty_lines_does_not_fill_the_memory() -> None:
     longest = max(len(note) for _, note in notes(iter(["x" * 1000 + "\n"] * 1000)))
     assert longest < 70_000
+
+
+def test_the_example_in_the_documentation_is_one() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    reference = (docs / "reference" / "records.md").read_text("utf-8")
+    begin = reference.index("north-clinic\n1\n")
+    (key,) = re.findall(
+        r"^ *(north-clinic\+\S+)$", (docs / "howto" / "audit-proof.md").read_text("utf-8"), re.MULTILINE
+    )
+    checkpoint = opened(reference[begin : reference.index("```", begin)], PublicKey.parse(key), verify)
+    assert checkpoint.size == 1

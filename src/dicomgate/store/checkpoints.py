@@ -109,7 +109,7 @@ class Checkpoints:
             self._retry_at = self._elapsed() + RETRY_SECONDS
             if not self._failing:
                 why = because(problem) if isinstance(problem, DBAPIError) else problem.strerror
-                self._report(f"{self._file}: {why}")
+                self._report(f"{self._file}: {why}")  # the store itself, if it fails, is told with the next record
             self._failing = True
         else:
             if self._failing:

@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from dicomgate.audit.merkle import Frontier
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded
 from dicomgate.store.checkpoints import Checkpoints
@@ -134,11 +135,12 @@ class Recorder:
         while (work := self._next()) is not None:
             entries, lost = work
             try:
-                self._commit(entries, lost)
+                frontier, note = self._commit(entries, lost)
             except Exception as problem:  # whatever it is: a gate whose writer died would wait for ever
                 self._failed(_reason(self._path, problem))
             else:
                 self._kept(entries, lost)
+                self._hand_on(frontier, note)
                 self._prune()
         self._sign_at_the_end()
         self._disconnect()
@@ -164,17 +166,20 @@ class Recorder:
             chores.append(due)
         return min(chores, default=None)
 
-    def _commit(self, entries: list[_Entry], lost: int) -> None:
+    def _commit(self, entries: list[_Entry], lost: int) -> tuple[Frontier, str | None]:
+        """Everything in one transaction: the tree after it, and the checkpoint if one was due."""
         rows = [row for entry in entries for row in entry.rows]
         if lost:
             rows.append(row_of(self._loss(lost)))
         connection = self._connected()
         try:
-            self._transact(connection, rows)
+            return self._transact(connection, rows)
         except ODD_VALUE:
-            self._transact(connection, [rescued(row) for row in rows])
+            return self._transact(connection, [rescued(row) for row in rows])
 
-    def _transact(self, connection: Connection, rows: list[Row], *, at_the_end: bool = False) -> None:
+    def _transact(
+        self, connection: Connection, rows: list[Row], *, at_the_end: bool = False
+    ) -> tuple[Frontier, str | None]:
         note = None
         with connection.begin():
             if self._failing is not None and not rows:
@@ -186,10 +191,15 @@ class Recorder:
                 note = self._checkpoints.sign(connection, frontier, at_once=at_the_end)
             self._check_file()
         self._tree.keep(frontier)
-        if self._checkpoints is not None:
-            self._checkpoints.committed(connection, frontier, note)
-            if note is not None and self._checkpoints.publish is not None:
-                self._tell([partial(self._checkpoints.publish, note)])
+        return frontier, note
+
+    def _hand_on(self, frontier: Frontier, note: str | None) -> None:
+        """Bring the checkpoint file up to date, after those who wait for the commit have been told."""
+        if self._checkpoints is None:
+            return
+        self._checkpoints.committed(self._connected(), frontier, note)
+        if note is not None and self._checkpoints.publish is not None:
+            self._tell([partial(self._checkpoints.publish, note)])
 
     def _prune(self) -> None:
         if self._retention is None or self._retention.due_in():
@@ -208,7 +218,7 @@ class Recorder:
         if self._checkpoints is None or self._failing is not None:
             return
         try:
-            self._transact(self._connected(), [], at_the_end=True)
+            self._hand_on(*self._transact(self._connected(), [], at_the_end=True))
         except Exception as problem:
             self._failed(_reason(self._path, problem))
 

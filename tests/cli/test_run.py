@@ -149,6 +149,7 @@ def test_sighup_with_a_bad_file_keeps_everything_and_says_why(
         "unknown table": text + "\n[[nonsense]]\n",
         "not valid TOML": text.replace("[gate]", "[gate"),
         "gate.state cannot change": text.replace("gate.db", "other.db"),
+        "only audit.on_failure can change in [audit]": text + '\n[audit]\nkeep = "365 d"\n',
         "expected at least one [[listener]]": "",
     }
     with running_gate(tmp_path, text) as gate:
@@ -188,6 +189,43 @@ def test_an_address_that_is_taken_at_the_start_is_2(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "dicomgate: error: cannot listen: Address already in use" in done.stderr
     assert "hint: " in done.stderr
+
+
+def test_an_older_store_that_was_put_back_is_told_and_the_gate_runs(
+    tmp_path: Path, archive: socket.socket, parties: list[Party]
+) -> None:
+    text = configuration(archive.getsockname()[1])
+    with running_gate(tmp_path, text) as gate:
+        assert gate.stop() == 0
+    old = (tmp_path / "gate.db").read_bytes()
+    with running_gate(tmp_path, text) as gate:
+        assert gate.stop() == 0
+        assert logged(gate, "checkpoint_conflict") == []
+    (tmp_path / "gate.db").write_bytes(old)
+    with running_gate(tmp_path, text) as gate:
+        wait_until(lambda: bool(logged(gate, "checkpoint_conflict")), 10, "the line")
+        (line,) = logged(gate, "checkpoint_conflict")
+        assert (line["level"], line["reason"]) == (
+            "critical",
+            "the checkpoint file knows 4 records, and the store has 2",
+        )
+        assert gate.await_record(event="checkpoint_conflict")["outcome"] == "failure"
+        echo_works(*associated(gate, archive, parties))
+        assert gate.stop() == 0
+        verified = run_dicomgate("audit", "verify", "-c", gate.configuration)
+    assert verified.returncode == 1
+    assert "were altered" in verified.stdout
+
+
+def test_a_signing_key_that_others_may_read_is_2(tmp_path: Path) -> None:
+    file = tmp_path / "gate.toml"
+    file.write_text(configuration(1), encoding="utf-8")
+    (tmp_path / "gate.signing-key").write_text("secret")
+    (tmp_path / "gate.signing-key").chmod(0o644)
+    done = run_dicomgate("run", "-c", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "gate.signing-key: others can read or change this secret (mode 0644)" in done.stderr
+    assert "hint: chmod 600" in done.stderr
 
 
 def test_a_store_that_cannot_be_opened_is_2(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dicomgate.store.keys import Signer, signer, verify_ed25519
 from dicomgate.store.recorder import Recorder
 from dicomgate.store.schema import row_of
 from dicomgate.store.tree import Tree
-from store.standins import Loop
+from store.standins import Loop, Pragma, locked
 from store.trail import Trail, names
 
 Make = Callable[..., Record]
@@ -265,3 +265,21 @@ def test_the_clock_may_jump(engine: Engine, loop: Loop, key: Signer, file: Path,
     recorder.close(20.0)
     assert sizes(file, key) == [1, 2, 3]
     assert Trail(tmp_path).verify().holds
+
+
+def test_a_locked_store_is_signed_when_it_is_free_again(
+    engine: Engine, loop: Loop, key: Signer, file: Path, record: Make
+) -> None:
+    short = Pragma(engine, "PRAGMA busy_timeout = 10")
+    checkpoints = Checkpoints(engine, key, file, interval=0.3)
+    recorder = Recorder(engine, loop.call_soon, loop.health.append, checkpoints=checkpoints, retry=0.01)
+    recorder.submit([record("a")], loop.done("a"))
+    loop.until(lambda: "a" in loop.answers)
+    with locked(engine):
+        loop.until(lambda: bool(loop.health))
+        assert loop.health == [f"{path_of(engine)}: database is locked"]
+        assert not file.exists()
+    loop.until(lambda: loop.health[-1] is None)
+    short.off()
+    assert recorder.close(20.0) == 0
+    assert sizes(file, key) == [1]

@@ -15,7 +15,7 @@ from dicomgate.audit.record import FIELDS, Record
 from dicomgate.store.database import StoreError, open_store, path_of
 from dicomgate.store.migration import _config
 from dicomgate.store.schema import canonical_text
-from dicomgate.store.tree import append_at_once, frontier_of, leaves, pruned_size, range_root
+from dicomgate.store.tree import append, append_at_once, frontier_of, leaves, pruned_size, range_root
 from store.standins import Loop, MakeRecorder, kept
 from store.trail import Trail, names
 
@@ -88,6 +88,19 @@ def test_another_process_may_append_too(engine: Engine, loop: Loop, recorder: Ma
         append_at_once(open_store("sqlite:///gate.db", path_of(engine).parent), [record(f"command {number}")])
     assert fits(engine, 10)
     assert kept(engine) == [f"{who} {number}" for number in range(5) for who in ("gate", "command")]
+
+
+def test_a_record_that_belongs_to_another_change_comes_and_goes_with_it(engine: Engine, record: Make) -> None:
+    writing = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    with writing.begin() as connection:
+        append(connection, record("kept"))
+        append(connection, record("lone \udc80 surrogate"))
+    with writing.connect() as connection:
+        connection.begin()
+        append(connection, record("taken back"))
+        connection.rollback()
+    assert kept(engine) == ["kept", "lone \\udc80 surrogate"]
+    assert fits(engine, 2)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,18 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class WebService:
+    """A DICOMweb base address, such as `http://10.1.1.20:8042/dicom-web`, resolved."""
+
+    url: str
+    host: str
+    """As the URL writes it, port included: what goes into the Host header."""
+    endpoint: Endpoint
+    path: str
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """All of it. What is None or empty was not named, and checks that need it are skipped."""
 
@@ -97,8 +109,7 @@ class Inputs:
     """A client certificate that was revoked, or has expired."""
     host_name: str | None = None
     """What the server's certificate should name; None when the target was given as an address."""
-    dicomweb: tuple[str, ...] = ()
-    """Base URLs, such as `http://10.1.1.20:8042/dicom-web`."""
+    dicomweb: tuple[WebService, ...] = ()
     outside: bool = False
     """The assessor stands outside the site, on the public Internet."""
     zone: Zone | None = None

@@ -64,6 +64,8 @@ class Tls:
     """How to open TLS. The server's certificate is looked at, never trusted."""
 
     client: KeyPair | None = None
+    web: bool = False
+    """Offer `http/1.1` instead of `dicom` (RFC 7301)."""
 
 
 class Line(Protocol):
@@ -205,7 +207,7 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
-    context.set_alpn_protocols(["dicom"])  # DCMTK 3.6.8 and later close on any other offer
+    context.set_alpn_protocols(["http/1.1" if tls.web else "dicom"])  # DCMTK 3.6.8 closes on any other than its own
     if tls.client is not None:
         context.load_cert_chain(tls.client.certificate, tls.client.key)
     return context

@@ -176,17 +176,17 @@ class Judgement:
             raise ValueError("a skipped judgement has a reason, and no other has one")
 
 
-def failed(why: str, severity: Severity | None = None, **facts: Fact) -> Judgement:
+def failed(why: str, severity: Severity | None = None, /, **facts: Fact) -> Judgement:
     """A finding."""
     return Judgement(Outcome.FAIL, why, evidence(**facts), severity)
 
 
-def passed(why: str, **facts: Fact) -> Judgement:
+def passed(why: str, /, **facts: Fact) -> Judgement:
     """Looked at and found in order."""
     return Judgement(Outcome.PASS, why, evidence(**facts))
 
 
-def inconclusive(why: str, **facts: Fact) -> Judgement:
+def inconclusive(why: str, /, **facts: Fact) -> Judgement:
     """Tried, and proves neither."""
     return Judgement(Outcome.INCONCLUSIVE, why, evidence(**facts))
 

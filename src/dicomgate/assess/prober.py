@@ -109,8 +109,11 @@ class Prober:
     server_certificate: bytes | None = None
     tls_version: str | None = None
     canary: str = ""
+    seconds: float = 0.0
+    """How long the last answer to an A-ASSOCIATE-RQ took."""
     _next: float = 0.0
-    _known: dict[object, Answer] = field(default_factory=dict)
+    _known: dict[Proposal, Answer] = field(default_factory=dict)
+    _kept: dict[str, Proposal] = field(default_factory=dict)
     _ports: tuple[PortAnswer, ...] | None = None
 
     # -- first contact and health ------------------------------------------------------------------------------------
@@ -149,6 +152,12 @@ class Prober:
             with self.association(proposal) as (answer, _):
                 self._known[proposal] = answer
         return self._known[proposal]
+
+    def keep(self, name: str, make: Callable[[], Proposal]) -> Proposal:
+        """A proposal with random parts that several checks share: made once."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     @contextmanager
     def association(
@@ -249,7 +258,10 @@ class Prober:
         try:
             if tls is not None and endpoint == self.target.endpoint:
                 self.server_certificate, self.tls_version = line.certificate, line.tls_version
-            yield dialogue.request(proposal.request(self.target.called_ae_title)), dialogue
+            begun = time.monotonic()
+            answer = dialogue.request(proposal.request(self.target.called_ae_title))
+            self.seconds = time.monotonic() - begun
+            yield answer, dialogue
         finally:
             dialogue.release()
 
@@ -298,6 +310,6 @@ def _ask_echo(answer: Answer, dialogue: Dialogue | None) -> Replies | None:
     return dialogue.ask(1, Command(CommandField.C_ECHO_RQ, False, affected_sop_class_uid=VERIFICATION))
 
 
-def everything_goes() -> Proposal:
+def undefined() -> Proposal:
     """A request that no implementation of DICOM can accept in full: nobody has defined what it proposes."""
     return Proposal((*ECHO, Offer(fresh_uid())), application_context_name="2.25.1")

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 
 from dicomgate.assess.dialogue import MAXIMUM_LENGTH
+from dicomgate.association.negotiation import IMPLEMENTATION_CLASS_UID
 from dicomgate.wire.codes import IdentityType
 from dicomgate.wire.pdu import (
     APPLICATION_CONTEXT_NAME,
@@ -23,8 +24,6 @@ from dicomgate.wire.text import AE_TITLE_LENGTH
 
 CALLING = "DICOMGATE"
 """The calling AE title of everything that is not a test of calling AE titles."""
-IMPLEMENTATION_CLASS_UID = "2.25.310439876796718754033287656842309040425"
-"""The same as the gate's (association/negotiation.py): one product, one class."""
 IMPLEMENTATION_VERSION_NAME = "DICOMGATE_ASSESS"
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"

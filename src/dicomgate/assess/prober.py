@@ -101,6 +101,7 @@ class Prober:
     patience: Patience = field(default_factory=Patience)
     tempo: Tempo = field(default_factory=Tempo)
     sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
     permits: Callable[[Endpoint], bool] = lambda endpoint: False
     """Whether the scope has this endpoint; the target's own is always asked about, too."""
     connections: int = 0
@@ -238,10 +239,10 @@ class Prober:
         """Wait for the next turn, and count it. Stopped at the cap. For tools that connect by themselves, too."""
         if self.connections >= self.tempo.most_connections:
             raise Stopped(f"the cap of {self.tempo.most_connections} connections to one target is reached")
-        wait = self._next - time.monotonic()
+        wait = self._next - self.now()
         if wait > 0:
             self.sleep(wait)
-        self._next = time.monotonic() + self.tempo.interval
+        self._next = self.now() + self.tempo.interval
         self.connections += 1
 
     # -- below -------------------------------------------------------------------------------------------------------

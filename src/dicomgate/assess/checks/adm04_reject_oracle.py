@@ -8,6 +8,7 @@ from dicomgate.assess.checks.reading import saw, spoke_dicom
 from dicomgate.assess.dialogue import Accepted, Answer
 from dicomgate.assess.model import (
     Check,
+    Fact,
     Judgement,
     Mode,
     Requirement,

@@ -3,6 +3,7 @@
 from dicomgate.assess.inputs import Usage
 from dicomgate.assess.model import (
     Check,
+    Fact,
     Judgement,
     Mode,
     Requirement,

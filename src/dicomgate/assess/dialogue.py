@@ -175,8 +175,8 @@ class Dialogue:
         self._peer_maximum = MAXIMUM_LENGTH
         self._message_id = 0
         self._open = False  # an association stands, and it is for us to release it
-        self.troubled = False
-        """An operation ended without a final response."""
+        self.broken_off: Answer | None = None
+        """How an operation ended that got no final response."""
 
     def request(self, request: AssociateRequest) -> Answer:
         """Send an A-ASSOCIATE-RQ and wait for the answer."""
@@ -271,7 +271,7 @@ class Dialogue:
         except LineError as error:
             counts.note(ended=NoAnswer(error.ending, error.why))
         if counts.replies.ended is not None or counts.replies.cut_off:
-            self.troubled = True
+            self.broken_off = counts.replies.ended or BrokenDicom(counts.replies.cut_off)
             self._give_up(counts.replies.ended)
         return counts.replies
 

@@ -24,7 +24,8 @@ class Flaw:
     what: str
     severity: Severity
     confidence: str
-    """`version`: an advisory names the versions. `year`: it was reported after this version came out."""
+    """`source`: read in this version's source. `version`: an advisory names the versions. `year`: it was reported
+    after this version came out."""
 
 
 @lru_cache(maxsize=2)
@@ -76,6 +77,8 @@ def flaws_of(fingerprint: Fingerprint) -> tuple[tuple[Flaw, ...], str]:
 
 
 def _confidence(row: Mapping[str, Any], version: str, released: int | None) -> str | None:
+    if "versions" in row:
+        return "source" if version in row["versions"] else None
     if "before" in row:
         return "version" if _numbers(version) < _numbers(row["before"]) else None
     return "year" if released is not None and released < row["year"] else None

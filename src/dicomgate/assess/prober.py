@@ -103,7 +103,9 @@ class Prober:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
     permits: Callable[[Endpoint], bool] = lambda endpoint: False
-    """Whether the scope has this endpoint; the target's own is always asked about, too."""
+    """Whether the scope has this endpoint. The target's own was asked about before there was a prober."""
+    halted: Callable[[], str | None] = lambda: None
+    """Why no further connection may be made: the window has ended, or the user has interrupted."""
     connections: int = 0
     signs: int = 0
     contact: Contact | None = None
@@ -171,8 +173,16 @@ class Prober:
         """
         with self._association(proposal, tls or self.entry, self.target.endpoint) as (answer, dialogue):
             yield answer, dialogue
-        if not expected and (_is_distress(answer) or (dialogue is not None and dialogue.troubled)):
+        if expected:
+            return
+        if _is_distress(answer):
             self._see_distress()
+        elif dialogue is not None and dialogue.broken_off is not None:
+            # Some archives abort what they refuse. That is an answer if they live on.
+            if isinstance(dialogue.broken_off, Aborted):
+                self._prove_health("after it aborted an operation")
+            else:
+                self._see_distress()
 
     def ask_one(
         self, offer: Offer, command: Command, data_set: bytes = b"", *, cancel_after: int | None = None
@@ -237,6 +247,8 @@ class Prober:
 
     def pace(self) -> None:
         """Wait for the next turn, and count it. Stopped at the cap. For tools that connect by themselves, too."""
+        if (reason := self.halted()) is not None:
+            raise Stopped(reason)
         if self.connections >= self.tempo.most_connections:
             raise Stopped(f"the cap of {self.tempo.most_connections} connections to one target is reached")
         wait = self._next - self.now()

@@ -10,7 +10,7 @@ from dicomgate.assess.prober import Prober
 Seen = TypeVar("Seen")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: typing notes the parameter on the instance
 class Procedure(Generic[Seen]):
     """One check, ready to be run."""
 

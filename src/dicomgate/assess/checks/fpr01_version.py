@@ -53,7 +53,10 @@ def judge(seen: Seen) -> Judgement:
     if not seen.flaws:
         return passed(f"No flaw of {product.name} {product.version} is in the table of {seen.dated}", **facts)
     severity = max(flaw.severity for flaw in seen.flaws)
-    facts |= {"cves": " ".join(flaw.cve for flaw in seen.flaws), "confidence": min(f.confidence for f in seen.flaws)}
+    facts |= {
+        "cves": " ".join(flaw.cve for flaw in seen.flaws),
+        "confidence": " ".join(sorted({flaw.confidence for flaw in seen.flaws})),
+    }
     note = "; which product embeds it is not known" if product.toolkit else ""
     count = len(seen.flaws)
     return failed(f"{product.name} {product.version}: {count} known flaws{note}", severity, **facts)
@@ -69,7 +72,7 @@ PROCEDURE = Procedure(
         "nothing more: reads the implementation class UID and version name (52H, 55H) of an A-ASSOCIATE-AC",
         "a flaw in the table for this version. Of an embedded toolkit: medium, since the product may not use that part",
         "Attacks on known flaws can be had ready-made.",
-        "Update. Until then let nobody but the gate reach it; distributions fix flaws without a new version number, too.",
+        "Update. Until then let nobody but the gate reach it; distributions also fix flaws without a new number.",
     ),
     probe,
     judge,

@@ -6,7 +6,7 @@ from dicomgate.assess.model import Fact, Judgement, Severity, SkipReason, failed
 from dicomgate.assess.prober import Asked
 from dicomgate.wire.codes import Reject, status_class
 
-_ACSE = 2  # PS3.8 table 9-21, source of a rejection
+_ACSE, _PRESENTATION = 2, 3  # PS3.8 table 9-21, source of a rejection; 3 is where congestion stands
 
 
 def admission(
@@ -30,7 +30,7 @@ def admission(
         case Rejected(rejection):
             if own_title and rejection == Reject.CALLED_AE_TITLE_NOT_RECOGNIZED:
                 return inconclusive("The target does not know the called title it was given; check --called", **facts)
-            if rejection.transient and rejection.source != _ACSE:
+            if rejection.transient and rejection.source == _PRESENTATION:
                 return inconclusive(f"The target said it is busy ({rejection}); try again later", **facts)
             return passed(refused, **facts)
         case Aborted():

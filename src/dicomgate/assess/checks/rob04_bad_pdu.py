@@ -52,7 +52,7 @@ def probe(prober: Prober) -> Seen:
             dialogue = Dialogue(line, prober.patience)
             answers.append((what, dialogue.send_raw(data)))
             dialogue.release()
-        prober.check_health()
+    prober.check_health()
     return Seen(tuple(answers))
 
 
@@ -78,7 +78,7 @@ PROCEDURE = Procedure(
         (Requirement.R4,),
         Severity.MEDIUM,
         Mode.INTRUSIVE,
-        "PDU type 99H; an even context ID; the same context ID twice; 300 contexts. After each the first request again",
+        "PDU type 99H; an even context ID; the same context ID twice; 300 contexts; then the first request again",
         "an A-ASSOCIATE-AC or silence instead of an A-ABORT, a rejection or the end of the connection",
         "Programs that take what the standard forbids are where attackers find flaws.",
         "Put the gate in front: the archive only ever sees requests that the gate has built.",

@@ -44,7 +44,7 @@ class Fleet:
     hosts_at_once: int = MOST_HOSTS_AT_ONCE
     clock: Callable[[], float] = time.time
     halted: threading.Event = field(default_factory=threading.Event)
-    """Set it, and no further connection is made."""
+    """Set it, and no further connection is made, if `probe_target` has told the prober (`Prober.halted`)."""
 
     def run(self, targets: Sequence[Resolved]) -> list[TargetReport]:
         """The reports in the order of the targets; those of an earlier run are taken from the state file."""
@@ -60,8 +60,12 @@ class Fleet:
                         running = self._collect(running, reports)
                 while running:
                     running = self._collect(running, reports)
+            except KeyboardInterrupt:
+                self.halted.set()  # each target ends at its next connection, and reports what it knows
+                while running:
+                    running = self._collect(running, reports)
             except BaseException:
-                self.halted.set()  # the others end at their next connection; what they found is kept
+                self.halted.set()
                 raise
         return [reports[str(target.named)] for target in targets if str(target.named) in reports]
 
@@ -132,7 +136,8 @@ class StateFile:
         self.done: dict[str, TargetReport] = {}
         head = json.dumps({"schema": SCHEMA, **run}, sort_keys=True)
         try:
-            lines = path.read_text("utf-8").splitlines() if path.exists() else []
+            text = path.read_text("utf-8") if path.exists() else ""
+            lines = text.splitlines()
             if lines and lines[0] != head:
                 raise StateError(
                     f"{path}: belongs to another run: other consent, scope or options\n  hint: name another"
@@ -141,6 +146,8 @@ class StateFile:
                 self._read(line, checks)
             if not lines:
                 self._append(head)
+            elif not text.endswith("\n"):
+                self._append("")  # or the next line would be glued to what was being written when it was interrupted
         except OSError as error:
             raise StateError(
                 f"{path}: cannot be used: {error.strerror}\n  hint: name a file that can be written"

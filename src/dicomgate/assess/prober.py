@@ -106,6 +106,8 @@ class Prober:
     """Whether the scope has this endpoint. The target's own was asked about before there was a prober."""
     halted: Callable[[], str | None] = lambda: None
     """Why no further connection may be made: the window has ended, or the user has interrupted."""
+    rehearsal: bool = False
+    """Nothing is real: tools that would connect by themselves stay away."""
     connections: int = 0
     signs: int = 0
     contact: Contact | None = None

@@ -58,8 +58,9 @@ def _print_rest(target: TargetReport, console: Console) -> None:
     counts = Counter(result.outcome for result in target.results)
     console.print(
         Text(
-            f"{counts[Outcome.FAIL]} findings, {counts[Outcome.PASS]} in order, {counts[Outcome.INCONCLUSIVE]} could not "
-            f"tell, {counts[Outcome.SKIPPED]} not tried{f' ({shown})' if shown else ''}; {target.connections} connections"
+            f"{counts[Outcome.FAIL]} findings, {counts[Outcome.PASS]} in order, "
+            f"{counts[Outcome.INCONCLUSIVE]} could not tell, "
+            f"{counts[Outcome.SKIPPED]} not tried{f' ({shown})' if shown else ''}; {target.connections} connections"
         )
     )
     health = target.health

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dicomgate import __version__
+from dicomgate.cli.assess import assess
 from dicomgate.cli.audit import audit
 from dicomgate.cli.break_glass import break_glass
 from dicomgate.cli.login import login
@@ -63,6 +64,7 @@ app.command("test-policy")(test_policy)
 app.command("break-glass")(break_glass)
 app.command()(watch)
 app.command()(login)
+app.command()(assess)
 
 
 @app.command()

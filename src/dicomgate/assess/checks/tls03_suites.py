@@ -21,6 +21,8 @@ from dicomgate.assess.suites import Suites, scan, sslyze_is_installed
 def probe(prober: Prober) -> Suites | Judgement:
     if prober.entry is None:
         return skipped(SkipReason.NOT_APPLICABLE, "The target does not speak TLS")
+    if prober.rehearsal:
+        return skipped(SkipReason.NOT_APPLICABLE, "A rehearsal does not start sslyze")
     if not sslyze_is_installed():
         return skipped(SkipReason.TOOL, "sslyze is not installed: pip install dicomgate[assess]")
     return scan(prober)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 CHUNK = 64 * 1024
 """Bytes read at once."""
+VERDICT_SECONDS = 0.3
 MOST_HANDSHAKE = 256 * 1024
 """Bytes a server may send before its handshake is done; a long chain has 10 KiB."""
 
@@ -38,6 +39,8 @@ class LineError(Exception):
         super().__init__(why or ending.value)
         self.ending = ending
         self.why = why
+        self.certificate: bytes | None = None
+        """The server's (DER), where the handshake came far enough to show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,15 @@ class TlsLine:
         self._line = line
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out)
+        self._held = b""
         self._shake_hands(deadline)
         self.certificate = self._tls.getpeercert(binary_form=True)
         self.tls_version = self._tls.version()
+        try:
+            self._await_verdict(deadline)
+        except LineError as error:
+            error.certificate = self.certificate
+            raise
 
     def _shake_hands(self, deadline: float) -> None:
         received = 0
@@ -170,6 +179,30 @@ class TlsLine:
                 raise LineError(Ending.NOT_TLS, f"a handshake of more than {MOST_HANDSHAKE} bytes")
             self._in.write(data)
 
+    def _await_verdict(self, deadline: float) -> None:
+        """Give a TLS 1.3 server the moment in which it refuses the client's certificate.
+
+        To the client the handshake is done before the server has looked at the certificate. Whoever sends at once
+        gets a reset that swallows the alert. A server that is content mostly sends a session ticket here.
+        """
+        if self._tls.version() != "TLSv1.3":
+            return
+        try:
+            data = self._line.receive(min(deadline, time.monotonic() + VERDICT_SECONDS))
+            if not data:
+                raise LineError(Ending.TLS_REFUSED, "closed right after the handshake")
+            self._in.write(data)
+            self._held = self._tls.read(CHUNK)
+        except LineError as error:
+            if error.ending is Ending.RESET:
+                raise LineError(Ending.TLS_REFUSED, "reset right after the handshake") from None
+            if error.ending is not Ending.TIMED_OUT:
+                raise
+        except ssl.SSLWantReadError:
+            pass  # a session ticket, and nothing behind it
+        except ssl.SSLError as error:
+            raise _refusal(error, 1) from None
+
     def send(self, data: bytes, deadline: float) -> None:
         try:
             self._tls.write(data)
@@ -178,6 +211,9 @@ class TlsLine:
         self._flush(deadline)
 
     def receive(self, deadline: float) -> bytes:
+        if self._held:
+            held, self._held = self._held, b""
+            return held
         while True:
             try:
                 return self._tls.read(CHUNK)

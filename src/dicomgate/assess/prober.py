@@ -285,6 +285,8 @@ class Prober:
         try:
             return self.dialer.open(endpoint, tls, time.monotonic() + self.patience.connect)
         except LineError as error:
+            if endpoint == self.target.endpoint:
+                self.server_certificate = error.certificate or self.server_certificate
             connected = error.ending in (Ending.TLS_REFUSED, Ending.NOT_TLS)
             return NoAnswer(error.ending, error.why, connected)
 

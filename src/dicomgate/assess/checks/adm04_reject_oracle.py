@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dicomgate.assess.checks.adm01_called_title import random_called
 from dicomgate.assess.checks.adm02_calling_title import random_calling
-from dicomgate.assess.checks.reading import saw, spoke_dicom
+from dicomgate.assess.checks.reading import answered, saw
 from dicomgate.assess.dialogue import Accepted, Answer
 from dicomgate.assess.model import (
     Check,
@@ -38,7 +38,7 @@ def judge(seen: Seen) -> Judgement:
     if isinstance(seen.wrong_called, Accepted):
         return skipped(SkipReason.NOT_APPLICABLE, "Every called title is accepted: there is nothing to guess (ADM-01)")
     for answer in (seen.wrong_called, seen.wrong_calling):
-        if not spoke_dicom(answer):
+        if not answered(answer):
             return inconclusive(f"No proof either way: the target {saw(answer)}", **facts)
     if str(seen.wrong_called) == str(seen.wrong_calling):
         return passed("A wrong called and a wrong calling title are refused alike", **facts)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from dicomgate.assess.checks.adm01_called_title import random_called
-from dicomgate.assess.dialogue import Accepted, Answer, spoke_dicom
+from dicomgate.assess.checks.reading import answered
+from dicomgate.assess.dialogue import Accepted, Answer
 from dicomgate.assess.model import (
     Check,
     Judgement,
@@ -46,7 +47,7 @@ def judge(seen: Seen) -> Judgement:
     title, last = seen.answers[-1]
     if isinstance(last, Accepted):
         return failed(f"A stranger is accepted under the customary title {title}", title=title)
-    if not all(spoke_dicom(answer) for _, answer in seen.answers):
+    if not all(answered(answer) for _, answer in seen.answers):
         return inconclusive("Some titles got no answer", tried=len(seen.answers))
     return passed("No customary title is accepted", tried=len(seen.answers))
 

@@ -1,6 +1,6 @@
 """The shared probe of TLS-06, TLS-07 and TLS-08: an association that shows a certificate; only that differs."""
 
-from dicomgate.assess.dialogue import Accepted, Answer
+from dicomgate.assess.dialogue import Accepted, Answer, Rejected
 from dicomgate.assess.line import KeyPair, Tls
 from dicomgate.assess.model import Judgement, SkipReason, inconclusive, skipped
 from dicomgate.assess.prober import Prober
@@ -16,7 +16,11 @@ def show(prober: Prober, pair: KeyPair, calling: str = CALLING) -> Answer | Judg
         return skipped(SkipReason.NOT_APPLICABLE, "It accepts without any client certificate (TLS-05)")
     try:
         with prober.association(Proposal(calling=calling), tls=Tls(pair)) as (answer, _):
-            return answer
+            pass
     except OSError as error:
         # ssl says so with an OSError of its own: the file is missing, no PEM, or the key belongs to another.
         return inconclusive(f"The client certificate cannot be used: {error.strerror or 'no certificate and key'}")
+    if isinstance(without, Rejected) and str(answer) == str(without):
+        why = f"With and without a certificate it is {without}, so this says nothing about certificates"
+        return skipped(SkipReason.REFUSED_BEFORE, why)
+    return answer

@@ -46,6 +46,8 @@ def saw(answer: Answer) -> str:
     match answer:
         case NoAnswer(connected=False):
             return f"could not be connected to ({answer.ending.value})"
+        case NoAnswer(ending=Ending.TLS_REFUSED):
+            return str(answer)
         case NoAnswer(ending=Ending.TIMED_OUT):
             return f"did not answer in time{f' ({answer.why})' if answer.why else ''}"
         case NoAnswer():
@@ -72,6 +74,11 @@ def refused_before(baseline: Answer) -> Judgement | None:
 def refused_identity(answer: Answer) -> bool:
     """Whether a rejection is about the identity (PS3.7 D.3.3.7.3: source ACSE)."""
     return isinstance(answer, Rejected) and answer.rejection.source == _ACSE
+
+
+def answered(answer: Answer) -> bool:
+    """A PDU, or a refusal in the TLS handshake: either way the target has decided."""
+    return spoke_dicom(answer) or (isinstance(answer, NoAnswer) and answer.ending is Ending.TLS_REFUSED)
 
 
 def vouched(answer: Answer) -> bool:
@@ -112,6 +119,7 @@ def status(number: int | None) -> str:
 
 __all__ = [
     "admission",
+    "answered",
     "not_asked",
     "refused_before",
     "refused_identity",

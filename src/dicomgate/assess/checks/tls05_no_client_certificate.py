@@ -1,7 +1,7 @@
 """TLS-05: is an association accepted over TLS from a client that shows no certificate?"""
 
 from dicomgate.assess.checks.reading import admission
-from dicomgate.assess.dialogue import Answer
+from dicomgate.assess.dialogue import Answer, Rejected
 from dicomgate.assess.model import Check, Judgement, Mode, Requirement, Severity, SkipReason, skipped
 from dicomgate.assess.prober import Prober
 from dicomgate.assess.procedure import Procedure
@@ -15,6 +15,9 @@ def probe(prober: Prober) -> Answer | Judgement:
 
 
 def judge(seen: Answer) -> Judgement:
+    if isinstance(seen, Rejected):
+        why = f"The handshake succeeds without a certificate; the request is then {seen}, for whatever reason"
+        return skipped(SkipReason.REFUSED_BEFORE, why)
     return admission(
         seen, "A client without a certificate gets an association", "A client without a certificate gets no association"
     )

@@ -67,6 +67,17 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentProbe:
+    """One connection that `dicomgate segment verify` tried, and whether that came out as the matrix says."""
+
+    source_segment: str
+    address: str
+    port: int
+    must_pass: bool
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """One site-to-site channel as its status says."""
 
@@ -117,6 +128,7 @@ class Inputs:
     """Real addresses of the peer site, which must answer inside the channel only."""
     usage: Usage | None = None
     indexed: tuple[Indexed, ...] | None = None
+    segments: tuple[SegmentProbe, ...] | None = None
     channels: tuple[Channel, ...] | None = None
     files: Path | None = None
     """A folder with stored DICOM files."""
@@ -152,6 +164,27 @@ def read_indexed(file: Path) -> tuple[Indexed, ...]:
     except (KeyError, TypeError, ValueError):
         hint = 'expected keys: "ip_str", "ports", "last_update", as Shodan\'s host lookup gives them'
         raise InputError(str(file), "expected a host lookup", hint) from None
+
+
+def read_segments(file: Path) -> tuple[SegmentProbe, ...]:
+    """From what `dicomgate segment verify` writes with `--output` (format dicomgate-segment-verify/1)."""
+    document = _document(file)
+    hint = "write it with dicomgate segment verify --output FILE"
+    if not isinstance(document, dict) or document.get("format") != "dicomgate-segment-verify/1":
+        raise InputError(str(file), "expected the format dicomgate-segment-verify/1", hint)
+    try:
+        return tuple(
+            SegmentProbe(
+                str(each["source_segment"] or each["source"]),
+                str(each["destination"]),
+                int(each["port"]),
+                each["expected"] == "pass",
+                _flag(each["ok"]),
+            )
+            for each in document["probes"]
+        )
+    except (KeyError, TypeError, ValueError):
+        raise InputError(str(file), "expected probes of dicomgate segment verify", hint) from None
 
 
 def read_channels(file: Path) -> tuple[Channel, ...]:

@@ -33,6 +33,7 @@ from dicomgate.assess.inputs import (
     WebService,
     read_channels,
     read_indexed,
+    read_segments,
     read_usage,
 )
 from dicomgate.assess.line import Endpoint, KeyPair, SocketDialer
@@ -113,6 +114,7 @@ def assess(
     ] = None,
     records: Annotated[Path | None, typer.Option(metavar="FILE", help="A gate's records (JSON lines).")] = None,
     indexed: Annotated[Path | None, typer.Option(metavar="FILE", help="A search engine's host lookup.")] = None,
+    segments: Annotated[Path | None, typer.Option(metavar="FILE", help="From dicomgate segment verify.")] = None,
     channels: Annotated[Path | None, typer.Option(metavar="FILE", help="The state of channels (JSON).")] = None,
     files: Annotated[Path | None, typer.Option(metavar="DIR", help="Stored DICOM files to look at.")] = None,
     watch: Annotated[Path | None, typer.Option(metavar="FILE", help="A log where the canary must appear.")] = None,
@@ -156,7 +158,7 @@ def assess(
         dicomweb or [],
         beyond_channel or [],
     )
-    inputs = _read_files(inputs, records, indexed, channels)
+    inputs = _read_files(inputs, records, indexed, segments, channels)
     run = _Run(permission, inputs, consent, called or "", interval)
     print(permission, file=sys.stderr)
     if dry_run:
@@ -433,12 +435,15 @@ def _endpoint(text: str) -> Endpoint:
         fail(f"--beyond-channel: expected ADDRESS:PORT, came {text[:80]!r}", "the peer site's real address")
 
 
-def _read_files(inputs: Inputs, records: Path | None, indexed: Path | None, channels: Path | None) -> Inputs:
+def _read_files(
+    inputs: Inputs, records: Path | None, indexed: Path | None, segments: Path | None, channels: Path | None
+) -> Inputs:
     try:
         return replace(
             inputs,
             usage=None if records is None else read_usage(records),
             indexed=None if indexed is None else read_indexed(indexed),
+            segments=None if segments is None else read_segments(segments),
             channels=None if channels is None else read_channels(channels),
         )
     except InputError as error:

@@ -177,6 +177,8 @@ class Dialogue:
         self._open = False  # an association stands, and it is for us to release it
         self.broken_off: Answer | None = None
         """How an operation ended that got no final response."""
+        self.cut_off = False
+        """An operation was ended from this side, since more came than anybody wanted."""
 
     def request(self, request: AssociateRequest) -> Answer:
         """Send an A-ASSOCIATE-RQ and wait for the answer."""
@@ -271,7 +273,7 @@ class Dialogue:
         except LineError as error:
             counts.note(ended=NoAnswer(error.ending, error.why))
         if counts.replies.ended is not None or counts.replies.cut_off:
-            self.broken_off = counts.replies.ended or BrokenDicom(counts.replies.cut_off)
+            self.broken_off, self.cut_off = counts.replies.ended, bool(counts.replies.cut_off)
             self._give_up(counts.replies.ended)
         return counts.replies
 

@@ -179,12 +179,11 @@ class Prober:
             return
         if _is_distress(answer):
             self._see_distress()
+        elif dialogue is not None and (dialogue.cut_off or isinstance(dialogue.broken_off, Aborted)):
+            # Some archives abort what they refuse, which is an answer if they live on.
+            self._prove_health("after an operation that was aborted")
         elif dialogue is not None and dialogue.broken_off is not None:
-            # Some archives abort what they refuse. That is an answer if they live on.
-            if isinstance(dialogue.broken_off, Aborted):
-                self._prove_health("after it aborted an operation")
-            else:
-                self._see_distress()
+            self._see_distress()
 
     def ask_one(
         self, offer: Offer, command: Command, data_set: bytes = b"", *, cancel_after: int | None = None

@@ -15,6 +15,7 @@ from lab.process import Address, Process, free_address, running
 
 PROGRAM = Path("/usr/sbin/Orthanc")
 REST_SECONDS = 30.0
+_RULES = ("DicomCheckCalledAet", "DicomModalities", "DicomAlwaysAllowEcho", "DicomAlwaysAllowStore")
 
 
 class RestError(RuntimeError):
@@ -87,13 +88,20 @@ def orthanc(
     *,
     address: Address | None = None,
     modalities: Mapping[str, Modality] | None = None,
+    as_delivered: bool = False,
 ) -> Iterator[Orthanc]:
-    """Start Orthanc with an empty database. `modalities`: its symbolic names → whom it knows."""
+    """Start Orthanc with an empty database. `modalities`: its symbolic names → whom it knows.
+
+    `as_delivered`: who may do what is left to Orthanc's own defaults.
+    """
     address = address or free_address()
     http = free_address()
     directory.mkdir(parents=True)
     configuration = directory / "orthanc.json"
-    configuration.write_text(json.dumps(_settings(directory, ae_title, address, http, modalities or {}), indent=1))
+    settings = _settings(directory, ae_title, address, http, modalities or {})
+    if as_delivered:
+        settings = {key: value for key, value in settings.items() if key not in _RULES}
+    configuration.write_text(json.dumps(settings, indent=1))
 
     def ready(process: Process) -> bool:
         return process.listens(http.port) and process.listens(address.port)

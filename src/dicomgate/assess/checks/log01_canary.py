@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomgate.assess.checks.reading import saw, spoke_dicom
-from dicomgate.assess.dialogue import Answer, NoAnswer
-from dicomgate.assess.line import Ending
+from dicomgate.assess.checks.reading import refused_in_tls, saw, spoke_dicom
+from dicomgate.assess.dialogue import Answer
 from dicomgate.assess.model import (
     Check,
     Judgement,
@@ -41,9 +40,8 @@ def probe(prober: Prober) -> Seen | Judgement:
     log = prober.inputs.watch
     start = _size(log) if log is not None else 0
     answer = prober.ask(Proposal(calling=canary))
-    if isinstance(answer, NoAnswer) and answer.ending is Ending.TLS_REFUSED:
-        why = "The target refuses this caller in the TLS handshake, before it can see a title"
-        return skipped(SkipReason.REFUSED_BEFORE, why)
+    if (skip := refused_in_tls(answer)) is not None:
+        return skip
     if log is None:
         why = f"The canary {canary} was sent: look for it in your log or SIEM, or name the log with --watch FILE"
         return skipped(SkipReason.INPUT, why)

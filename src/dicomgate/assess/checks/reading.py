@@ -71,6 +71,13 @@ def refused_before(baseline: Answer) -> Judgement | None:
             return None
 
 
+def refused_in_tls(baseline: Answer) -> Judgement | None:
+    """Whether this caller never gets as far as DICOM."""
+    if isinstance(baseline, NoAnswer) and baseline.ending is Ending.TLS_REFUSED:
+        return skipped(SkipReason.REFUSED_BEFORE, "The target refuses this caller in the TLS handshake, before DICOM")
+    return None
+
+
 def refused_identity(answer: Answer) -> bool:
     """Whether a rejection is about the identity (PS3.7 D.3.3.7.3: source ACSE)."""
     return isinstance(answer, Rejected) and answer.rejection.source == _ACSE
@@ -101,11 +108,11 @@ def refused_operation(asked: Asked) -> Judgement | None:
     if replies is None:
         return inconclusive("No request was sent", calling=asked.calling)
     facts: dict[str, Fact] = {"calling": asked.calling, "pending": replies.pending}
-    if replies.cut_off:
-        return None
-    if isinstance(replies.ended, Aborted) and not replies.pending:
+    if replies.cut_off or replies.pending or replies.sub_operations or replies.completed:
+        return None  # whatever came in the end, something was handed out before
+    if isinstance(replies.ended, Aborted):
         return passed("The target aborted the association instead of answering", answer=str(replies.ended), **facts)
-    if replies.ended is not None and not replies.pending:
+    if replies.ended is not None:
         return inconclusive(f"No proof either way: the target {saw(replies.ended)}", **facts)
     if replies.status is not None and status_class(replies.status) == "failure":
         return passed("Refused with a failure status", status=status(replies.status), **facts)
@@ -123,6 +130,7 @@ __all__ = [
     "not_asked",
     "refused_before",
     "refused_identity",
+    "refused_in_tls",
     "refused_operation",
     "saw",
     "spoke_dicom",

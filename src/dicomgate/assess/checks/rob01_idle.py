@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from dicomgate.assess.checks.reading import refused_in_tls
 from dicomgate.assess.dialogue import NoAnswer
 from dicomgate.assess.line import Line, LineError
 from dicomgate.assess.model import Check, Fact, Judgement, Mode, Requirement, Severity, failed, inconclusive, passed
@@ -29,7 +30,10 @@ def half_request(prober: Prober) -> tuple[bytes, bytes]:
     return request[:HALF], request[HALF:]
 
 
-def probe(prober: Prober) -> Seen:
+def probe(prober: Prober) -> Seen | Judgement:
+    contact = prober.contact or prober.make_contact()
+    if (skip := refused_in_tls(contact.answer)) is not None:
+        return skip
     with prober.line() as line:
         if isinstance(line, NoAnswer):
             return Seen(None, None, connected=False)

@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from dicomgate.assess.checks.reading import saw
+from dicomgate.assess.checks.reading import refused_in_tls, saw
 from dicomgate.assess.checks.rob01_idle import half_request
 from dicomgate.assess.dialogue import Answer, NoAnswer, Rejected
 from dicomgate.assess.line import LineError
@@ -22,8 +22,10 @@ class Seen:
     held: int
 
 
-def probe(prober: Prober) -> Seen:
+def probe(prober: Prober) -> Seen | Judgement:
     contact = prober.contact or prober.make_contact()
+    if (skip := refused_in_tls(contact.answer)) is not None:
+        return skip
     held = 0
     with ExitStack() as lines:
         for _ in range(HELD):

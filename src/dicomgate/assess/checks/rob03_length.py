@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicomgate.assess.checks.reading import saw
+from dicomgate.assess.checks.reading import refused_in_tls, saw
 from dicomgate.assess.dialogue import Aborted, Answer, Dialogue, NoAnswer, Rejected
 from dicomgate.assess.line import Ending
 from dicomgate.assess.model import Check, Judgement, Mode, Requirement, Severity, failed, inconclusive, passed
@@ -18,7 +18,10 @@ class Seen:
     answer: Answer
 
 
-def probe(prober: Prober) -> Seen:
+def probe(prober: Prober) -> Seen | Judgement:
+    contact = prober.contact or prober.make_contact()
+    if (skip := refused_in_tls(contact.answer)) is not None:
+        return skip
     with prober.line() as line:
         if isinstance(line, NoAnswer):
             return Seen(line)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dicomgate.assess.checks.reading import refused_in_tls
 from dicomgate.assess.dialogue import Accepted, Answer, Dialogue, NoAnswer
 from dicomgate.assess.line import Ending
 from dicomgate.assess.model import Check, Judgement, Mode, Requirement, Severity, failed, inconclusive, passed
@@ -42,7 +43,10 @@ def _with_length(pdu: bytes) -> bytes:
     return pdu[:2] + (len(pdu) - 6).to_bytes(4, "big") + pdu[6:]
 
 
-def probe(prober: Prober) -> Seen:
+def probe(prober: Prober) -> Seen | Judgement:
+    contact = prober.contact or prober.make_contact()
+    if (skip := refused_in_tls(contact.answer)) is not None:
+        return skip
     answers: list[tuple[str, Answer]] = []
     for what, data in malformed(prober.target.called_ae_title).items():
         with prober.line() as line:

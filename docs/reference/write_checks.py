@@ -44,7 +44,7 @@ def lines() -> Iterator[str]:
     yield "| `fail` | a finding: what stands under *proof* came back |"
     yield "| `pass` | it was asked, and refused or found in order |"
     yield "| `inconclusive` | it was asked, and the answer proves neither; the report says why |"
-    yield "| `skipped` | it was not asked: no consent, no input, no tool, no meaning here, refused before, or out of scope |"
+    yield "| `skipped` | it was not asked: no consent, input or tool; no meaning here; refused before; out of scope |"
     yield ""
     yield "| Mode | Does |"
     yield "|---|---|"

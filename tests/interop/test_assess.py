@@ -257,7 +257,7 @@ def test_a_planted_study_proves_it(site: Site) -> None:
 
 
 def test_the_command_writes_no_patient_value(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Screen, files, state and temporary files of a run that queries, and of its rehearsal, which connects to nobody."""
+    """Screen, files, state and temporary files of a run that queries, and of its rehearsal, which calls nobody."""
     before = site.archive.associations()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)

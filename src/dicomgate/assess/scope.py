@@ -250,7 +250,7 @@ class _Reader:
     def scope(self) -> Scope:
         for key in self.data:
             if key not in _KEYS:
-                self._problem(_shown(key), "unknown key", f"known here: {', '.join(_KEYS)}")
+                self._problem(_key(key), "unknown key", f"known here: {', '.join(_KEYS)}")
         authorisation = self._text("authorisation", "who has allowed it, and why", required=True)
         contact = self._text("contact", "a name and a telephone number of somebody who can stop it", required=True)
         window = self._window()
@@ -326,8 +326,12 @@ class _Reader:
                     raise ValueError
                 yield replace(read_named(address), called_ae_title=called)
             except ValueError:
-                text = "expected this key, but it is missing" if address is None else f"came {_shown(address)}"
-                self._problem(f"{place}.address", text, 'HOST:PORT, for instance "10.1.1.5:104"')
+                text = (
+                    "expected this key, but it is missing"
+                    if address is None
+                    else f"expected HOST:PORT, came {_shown(address)}"
+                )
+                self._problem(f"{place}.address", text, 'for instance address = "10.1.1.5:104"')
 
     def _zones(self) -> Iterable[tuple[str, Zone]]:
         for place, table in self._tables("zone"):
@@ -358,7 +362,7 @@ class _Reader:
     def _known(self, place: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
         for key in table:
             if key not in known:
-                self._problem(f"{place}.{_shown(key)}", "unknown key", f"known here: {', '.join(known)}")
+                self._problem(f"{place}.{_key(key)}", "unknown key", f"known here: {', '.join(known)}")
 
     def _list(self, key: str, hint: str) -> list[tuple[str, Any]]:
         raw = self.data.get(key, [])
@@ -384,7 +388,20 @@ def _not_a_network() -> Network:
     raise ValueError("not a string")
 
 
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and len(key) <= 60 else _shown(key)
+
+
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else type(value).__name__
-    text = text if len(text) <= 60 else text[:60] + "…"
-    return repr(text) if isinstance(value, str) and not text.isidentifier() else text
+    """A value or key of the file on one line, bounded."""
+    match value:
+        case str():
+            return repr(value if len(value) <= 60 else value[:60] + "…")
+        case bool() | int() | float():
+            return str(value)[:60]
+        case dict():
+            return "a table"
+        case list():
+            return "an array"
+        case _:
+            return "a date or time" if value is not None else "nothing"

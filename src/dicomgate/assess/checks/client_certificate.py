@@ -12,7 +12,7 @@ def show(prober: Prober, pair: KeyPair, calling: str = CALLING) -> Answer | Judg
     if prober.entry is None:
         return skipped(SkipReason.NOT_APPLICABLE, "The target does not speak TLS")
     without = prober.ask(Proposal(calling=calling))
-    if isinstance(without, Accepted):
+    if isinstance(without, Accepted) and not prober.rehearsal:
         return skipped(SkipReason.NOT_APPLICABLE, "It accepts without any client certificate (TLS-05)")
     try:
         with prober.association(Proposal(calling=calling), tls=Tls(pair)) as (answer, _):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomgate.assess.scope import read_scope
 from dicomgate.config.load import interpret
 from docs.pages import PAGES, ROOT, Block, blocks, read, section
 
@@ -69,7 +70,7 @@ def test_no_path_of_somebodys_own_machine() -> None:
 
 
 def test_every_toml_example_says_how_it_is_tested() -> None:
-    assert [block.name for block in TOML if block.mark.partition(",")[0] not in ("complete", "part")] == []
+    assert [block.name for block in TOML if block.mark.partition(",")[0] not in ("complete", "part", "scope")] == []
     assert len(COMPLETE) >= 6
 
 
@@ -79,6 +80,13 @@ def test_a_complete_configuration_loads(block: Block) -> None:
     assert settings.listeners
     assert settings.rules.archives
     assert settings.rules.peers
+
+
+@pytest.mark.parametrize("block", [block for block in TOML if block.mark == "scope"], ids=name)
+def test_a_scope_of_an_assessment_can_be_read(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "scope.toml"
+    file.write_text(block.text, encoding="utf-8")
+    assert read_scope(file).named
 
 
 @pytest.mark.parametrize("block", [block for block in TOML if block.mark == "part"], ids=name)

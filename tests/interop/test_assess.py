@@ -230,6 +230,7 @@ def gates(site: Site) -> Iterator[dict[str, Gate]]:
 def test_the_gate_in_front(site: Site, gates: dict[str, Gate]) -> None:
     """Against the same archive: nothing of medium severity or above, but for DICOM in clear where that was written."""
     lost = KeyPair(site.directory / "pki" / "lost.crt", site.directory / "pki" / "lost.key")
+    before = site.archive.associations()
     for name, gate in gates.items():
         inputs = Inputs(
             known_calling="CT1",
@@ -243,7 +244,7 @@ def test_the_gate_in_front(site: Site, gates: dict[str, Gate]) -> None:
         assert severe == ({"TLS-01"} if name == "in-clear" else set()), name
         agrees(report, f"gate-{name}")
         holds_nothing_of(site.kept, written(report))
-    assert site.archive.associations() == len({"LOADER"}), "nothing of all that reached the archive"
+    assert site.archive.associations() == before, "something of all that reached the archive"
 
 
 def test_a_planted_study_proves_it(site: Site) -> None:

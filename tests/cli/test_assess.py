@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from typer.testing import CliRunner, Result
 from assess import strangers
 from assess.strangers import listening
 from dicomgate.cli import app
+from lab.process import wait_until
 
 TARGET = "127.0.0.1:104"
 OK = (TARGET, "--called", "ARCHIVE", "--authorised", "the lab")
@@ -108,6 +112,22 @@ def test_a_closed_door_passes_or_not_by_the_severity_that_is_asked_for(tmp_path:
     assert relaxed.exit_code == 0, relaxed.stderr
     assert relaxed.stdout == ""
     assert "TLS-01" in (tmp_path / "report.txt").read_text()
+
+
+def test_interrupted_it_still_reports(tmp_path: Path) -> None:
+    """SIGINT: no further connection, what is known is written, and the exit status is that of an incomplete run."""
+    with listening(strangers.rejecting) as stranger:
+        command = [sys.executable, "-m", "dicomgate", "assess", str(stranger.endpoint), "--called", "ARCHIVE"]
+        command += ["--authorised", "the lab", "--interval", "0.3", "--format", "json", "--fail-on", "critical"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+            wait_until(lambda: stranger.connections >= 3, 30, "three connections")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err.decode()
+    (target,) = json.loads(out)["targets"]
+    assert target["state"] == "stopped"
+    assert target["why"] == "interrupted by the user"
+    assert "interrupted" in err.decode()
 
 
 def test_inputs_are_read(tmp_path: Path) -> None:

@@ -248,8 +248,7 @@ class Prober:
 
     def pace(self) -> None:
         """Wait for the next turn, and count it. Stopped at the cap. For tools that connect by themselves, too."""
-        if (reason := self.halted()) is not None:
-            raise Stopped(reason)
+        self.heed()
         if self.connections >= self.tempo.most_connections:
             raise Stopped(f"the cap of {self.tempo.most_connections} connections to one target is reached")
         wait = self._next - self.now()
@@ -257,6 +256,11 @@ class Prober:
             self.sleep(wait)
         self._next = self.now() + self.tempo.interval
         self.connections += 1
+
+    def heed(self) -> None:
+        """Stopped when no further connection may be made. For checks that wait, between two looks."""
+        if (reason := self.halted()) is not None:
+            raise Stopped(reason)
 
     # -- below -------------------------------------------------------------------------------------------------------
 

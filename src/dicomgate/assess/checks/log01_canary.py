@@ -54,6 +54,7 @@ def probe(prober: Prober) -> Seen | Judgement:
             return Seen(canary, answer, passed_by, passed_by)
         if passed_by >= limit:
             return Seen(canary, answer, None, passed_by)
+        prober.heed()
         prober.sleep(min(LOOK_EVERY, limit - passed_by))
 
 

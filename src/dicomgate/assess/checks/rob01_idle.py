@@ -37,7 +37,7 @@ def probe(prober: Prober) -> Seen | Judgement:
     with prober.line() as line:
         if isinstance(line, NoAnswer):
             return Seen(None, None, connected=False)
-        silent = _ended(prober, line, b"", prober.tempo.idle_seconds, prober.tempo.idle_seconds)
+        silent = _ended(prober, line, b"", prober.tempo.idle_seconds, prober.tempo.drip_interval)
     with prober.line() as line:
         if isinstance(line, NoAnswer):
             return Seen(silent, None, connected=False)
@@ -55,6 +55,7 @@ def _ended(prober: Prober, line: Line, drops: bytes, seconds: float, interval: f
     """Hold a line for so long, one byte an interval; after how many seconds the other side has ended it."""
     begun = prober.now()
     while prober.now() < begun + seconds:
+        prober.heed()
         deadline = time.monotonic() + min(interval, seconds)
         try:
             line.receive(deadline)

@@ -22,7 +22,7 @@ from rich.console import Console
 from dicomgate.assess.checks import CHECKS
 from dicomgate.assess.dialogue import Patience
 from dicomgate.assess.document import assessment_document, read_assessment
-from dicomgate.assess.inputs import Inputs
+from dicomgate.assess.inputs import Inputs, User
 from dicomgate.assess.line import Endpoint, KeyPair, SocketDialer
 from dicomgate.assess.model import Assessment, Authorisation, Consent, Outcome, Severity, State, TargetReport
 from dicomgate.assess.prober import Prober, Target, Tempo
@@ -72,6 +72,17 @@ ae_titles = ["CT1"]
 networks = [{networks}]
 {peer}
 may = ["echo", "store", "find", "get", "move"]
+
+{more}
+"""
+USERS = """
+[[role]]
+name = "radiologist"
+may = ["echo", "find"]
+
+[[verifier]]
+name = "staff"
+kind = "local"
 """
 
 
@@ -211,6 +222,7 @@ def gates(site: Site) -> Iterator[dict[str, Gate]]:
         "archive": site.archive.address,
         "networks": '"10.9.0.0/16"',
         "peer": 'assurance = "address"',
+        "more": "",
     }
     recommended = plain | {
         "gate": 'refusals = "uniform"',
@@ -220,10 +232,17 @@ def gates(site: Site) -> Iterator[dict[str, Gate]]:
     }
     (site.directory / "list.crl").write_bytes(site.ca.revoke(site.ca.issue("lost")))
     in_clear = plain | {"tls": ""}
+    users = plain | {"networks": '"127.0.0.0/8"', "peer": 'assurance = "user"', "more": USERS}
+    every = {"default": plain, "recommended": recommended, "users": users, "in-clear": in_clear}
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(running_gate(site.directory / name, GATE.format(**settings)))
-            for name, settings in (("default", plain), ("recommended", recommended), ("in-clear", in_clear))
+            for name, settings in (
+                ("default", plain),
+                ("recommended", recommended),
+                ("users", users),
+                ("in-clear", in_clear),
+            )
         }
 
 
@@ -234,6 +253,7 @@ def test_the_gate_in_front(site: Site, gates: dict[str, Gate]) -> None:
     for name, gate in gates.items():
         inputs = Inputs(
             known_calling="CT1",
+            test_user=User("dr.meier"),
             certificate=KeyPair(site.ct2.certificate, site.ct2.key),
             revoked=lost,
             host_name="localhost",

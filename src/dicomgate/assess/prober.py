@@ -9,11 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dicomgate.assess.dialogue import Aborted, Accepted, Answer, Dialogue, NoAnswer, Patience, Replies, spoke_dicom
+from dicomgate.assess.dialogue import (
+    Aborted,
+    Accepted,
+    Answer,
+    Dialogue,
+    NoAnswer,
+    Patience,
+    Rejected,
+    Replies,
+    spoke_dicom,
+)
 from dicomgate.assess.inputs import Inputs
 from dicomgate.assess.line import Dialer, Ending, Endpoint, Line, LineError, Tls
 from dicomgate.assess.proposal import CALLING, ECHO, VERIFICATION, Offer, Proposal, fresh_uid
-from dicomgate.wire.codes import CommandField
+from dicomgate.wire.codes import CommandField, Reject
 from dicomgate.wire.command import Command
 
 MOST_SIGNS = 3
@@ -200,11 +210,14 @@ class Prober:
 
     @property
     def caller(self) -> str:
-        """The calling AE title that gets furthest: a stranger's, else the one the user has named, if it is let in."""
+        """The calling AE title that gets furthest: a stranger's, else the one the user has named.
+
+        Furthest is an association; next to it a refusal that is about the user identity.
+        """
         known = self.inputs.known_calling
-        if known is None or isinstance(self.ask(Proposal()), Accepted):
+        if known is None or _came_far(self.ask(Proposal())):
             return CALLING
-        return known if isinstance(self.ask(Proposal(calling=known)), Accepted) else CALLING
+        return known if _came_far(self.ask(Proposal(calling=known))) else CALLING
 
     @contextmanager
     def line(self, endpoint: Endpoint | None = None, tls: Tls | None = None) -> Iterator[Line | NoAnswer]:
@@ -311,6 +324,13 @@ class Prober:
             now = str(self.health())
         if now != before:
             raise Stopped(f"{when} it no longer answers as at first: {before} then, {now} now")
+
+
+def _came_far(answer: Answer) -> bool:
+    """Past titles and addresses (PS3.7 D.3.3.7.3: a refused identity has the source ACSE)."""
+    return isinstance(answer, Accepted) or (
+        isinstance(answer, Rejected) and answer.rejection.source == Reject.USER_IDENTITY_FAILED.source
+    )
 
 
 def _has_answered(contact: Contact) -> bool:

@@ -237,12 +237,7 @@ def gates(site: Site) -> Iterator[dict[str, Gate]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(running_gate(site.directory / name, GATE.format(**settings)))
-            for name, settings in (
-                ("default", plain),
-                ("recommended", recommended),
-                ("users", users),
-                ("in-clear", in_clear),
-            )
+            for name, settings in every.items()
         }
 
 

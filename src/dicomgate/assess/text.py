@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dicomgate.assess.model import Assessment, Outcome, Severity, SkipReason, TargetReport
+from dicomgate.assess.model import Assessment, Outcome, Severity, SkipReason, State, TargetReport
 
 _COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -27,7 +27,7 @@ def print_assessment(assessment: Assessment, console: Console) -> None:
 
 def print_target(target: TargetReport, console: Console) -> None:
     console.print()
-    over = "over TLS" if target.tls else "in clear"
+    over = "" if target.state is State.UNREACHABLE else "over TLS" if target.tls else "in clear"
     console.print(Text(f"{target.target}  {target.called_ae_title}  {target.state} {over}", style="bold"))
     if target.why:
         console.print(Text(f"{target.why}."))

@@ -1,0 +1,84 @@
+"""What the configuration says about one directory, with paths made absolute. No default is weaker than the others."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from dicomgate.iam.ldap import filters
+from dicomgate.iam.ldap.filters import Filter
+
+BY_UID = filters.parse("(uid={user})")
+BY_MEMBER = filters.parse("(member={dn})")
+
+
+class Groups(StrEnum):
+    """How the groups of a user are found."""
+
+    NONE = "none"
+    MEMBER_OF = "memberof"
+    """The attribute memberOf of the user's entry."""
+    SEARCH = "search"
+    """A search for groups whose entry names the user."""
+    MATCHING_RULE = "matching-rule"
+    """A search with Active Directory's rule 1.2.840.113556.1.4.1941, which follows groups within groups itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`ldaps://HOST:PORT` (`tls_at_once`), or `ldap://HOST:PORT`, where TLS begins with StartTLS."""
+
+    host: str
+    port: int
+    tls_at_once: bool
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ldaps' if self.tls_at_once else 'ldap'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeFile:
+    """A file whose first line it is."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PasscodeVariable:
+    """An environment variable that holds it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """Who searches. Its passcode is read anew for each connection, so that it can be changed while the gate runs."""
+
+    dn: str
+    passcode: PasscodeFile | PasscodeVariable
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSettings:
+    """One `[[verifier]]` of kind ldap. Times are seconds.
+
+    `ca` is None only with `unsafe_plaintext`. `service` None: searches are anonymous. `total_timeout` bounds a whole
+    verification, the others one step of it.
+    """
+
+    name: str
+    servers: tuple[Server, ...]
+    ca: Path | None
+    user_base: str
+    service: ServiceAccount | None = None
+    user_filter: Filter = BY_UID
+    name_attribute: str = "uid"
+    groups: Groups = Groups.MEMBER_OF
+    group_base: str = ""
+    group_filter: Filter = BY_MEMBER
+    nested_groups: bool = False
+    unsafe_plaintext: bool = False
+    connections: int = 4
+    connect_timeout: float = 3.0
+    operation_timeout: float = 5.0
+    total_timeout: float = 12.0

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomgate.iam.ldap import ber, filters, messages
-from dicomgate.iam.ldap.ber import NotBerError
+from dicomgate.iam import ber
+from dicomgate.iam.ber import NotBerError
+from dicomgate.iam.ldap import filters, messages
 from dicomgate.iam.ldap.filters import Filter
 from dicomgate.iam.ldap.messages import (
     BindResponse,

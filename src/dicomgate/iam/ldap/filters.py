@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicomgate.iam.ldap import ber
+from dicomgate.iam import ber
 
 DEEPEST = 16
 LONGEST = 4096

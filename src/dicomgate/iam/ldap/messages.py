@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from dicomgate.iam.ldap import ber
-from dicomgate.iam.ldap.ber import Element, NotBerError
+from dicomgate.iam import ber
+from dicomgate.iam.ber import Element, NotBerError
 
 VERSION = 3
 START_TLS = "1.3.6.1.4.1.1466.20037"

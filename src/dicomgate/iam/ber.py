@@ -1,4 +1,4 @@
-"""BER as LDAP uses it (RFC 4511 5.1): values in, bytes out; bytes in, elements out, or NotBerError.
+"""BER as LDAP and Kerberos use it (X.690, RFC 4511 5.1): values in, bytes out; bytes in, elements or NotBerError out.
 
 Definite lengths and one-byte tags only. What is nested is decoded by whoever expects it, so that the depth is that of
 the grammar and not of the sender.

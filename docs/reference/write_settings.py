@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dicomgate.config import schema, units, words
+from dicomgate.config import directory_words, schema, units, words
 from dicomgate.config.document import table_in
 from dicomgate.config.kinds import KINDS
 from dicomgate.config.unsupported import UNSUPPORTED
@@ -50,6 +50,13 @@ WORDS = {
     words.provider_url: "https URL",
     words.claim_path: "name, or names with dots or in an array",
     words.variable: "name of a variable",
+    directory_words.server: "`ldaps://HOST` or `ldap://HOST`",
+    directory_words.distinguished_name: "full name of an entry",
+    directory_words.attribute: "name of an attribute",
+    directory_words.user_filter: "search filter",
+    directory_words.group_filter: "search filter",
+    directory_words.service_principal: "SERVICE/HOST@REALM",
+    directory_words.realm: "name of a realm",
     units.endpoint: "HOST:PORT",
     units.bind: "ADDRESS:PORT",
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from itertools import combinations
 
-from dicomgate.config import island, kinds, schema, topology
+from dicomgate.config import directory_checks, island, kinds, schema, topology
 from dicomgate.config.document import Document, Entry
 from dicomgate.config.problem import Problem, WrongValueError, listed, shown
 from dicomgate.config.units import literal
@@ -409,6 +409,7 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _a_client_to_ask_as,
     _a_login_to_show,
     _one_source_of_certificates,
+    *directory_checks.CHECKS,
     _known_verifiers,
     _known_roles,
     _named_users_come_from_proven_devices,

@@ -10,9 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import assert_never
 
-from dicomgate.config.problem import Problem, Severity
+from dicomgate.config.problem import Problem, Severity, listed
 from dicomgate.gate.certificates import Finding, examine, examine_dates
 from dicomgate.gate.settings import ClientTls
+from dicomgate.iam.kerberos.keytab import principals_of
+from dicomgate.iam.kerberos.settings import KerberosSettings
+from dicomgate.iam.ldap.settings import LdapSettings
 from dicomgate.iam.oidc.settings import LoginSettings, OidcSettings
 from dicomgate.iam.saml.settings import SamlSettings
 from dicomgate.iam.secret import SecretError, SecretSource
@@ -28,6 +31,10 @@ def examine_identity(
         match settings:
             case LocalSettings():
                 pass  # its users are in the store
+            case LdapSettings():
+                yield from _ldap(file, key, settings, now)
+            case KerberosSettings():
+                yield from _kerberos(file, key, settings)
             case OidcSettings():
                 yield from _oidc(file, key, settings, now)
             case SamlSettings():
@@ -36,6 +43,37 @@ def examine_identity(
                 assert_never(settings)
     if login is not None and login.ca is not None:
         yield from _authorities(file, "login", login.ca, now)
+
+
+def _ldap(file: str, key: str, settings: LdapSettings, now: float) -> Iterator[Problem]:
+    if settings.ca is not None:
+        yield from _authorities(file, key, settings.ca, now)
+    if settings.service is not None:
+        yield from _secret(file, key, settings.service.passcode, "bind_passcode")
+
+
+def _kerberos(file: str, key: str, settings: KerberosSettings) -> Iterator[Problem]:
+    try:
+        # The library is the system's, and may be missing although the package is there.
+        import gssapi  # noqa: F401, PLC0415 - an extra
+    except ImportError:
+        text = "expected the package gssapi and the system's Kerberos library, but one of them is not installed"
+        yield Problem(file, f"{key}.kind", Severity.ERROR, text, 'pip install "dicomgate[kerberos]"')
+    try:
+        principals = principals_of(settings.keytab)
+        others = settings.keytab.stat().st_mode & stat.S_IRWXO
+    except OSError as error:
+        yield _unreadable(file, f"{key}.keytab", settings.keytab, error)
+        return
+    except ValueError as error:
+        hint = "name the file that ktutil, kadmin ktadd or ktpass wrote"
+        yield Problem(file, f"{key}.keytab", Severity.ERROR, f"{settings.keytab}: {error}", hint)
+        return
+    if settings.principal not in principals:
+        text = f"expected a key of {settings.principal} in {settings.keytab}, came keys of {listed(sorted(principals))}"
+        yield Problem(file, f"{key}.keytab", Severity.ERROR, text, "klist -k FILE shows what a keytab holds")
+    if others:
+        yield _open_to_others(file, f"{key}.keytab", settings.keytab)
 
 
 def _oidc(file: str, key: str, settings: OidcSettings, now: float) -> Iterator[Problem]:
@@ -52,7 +90,7 @@ def _oidc(file: str, key: str, settings: OidcSettings, now: float) -> Iterator[P
             hint = "save what the provider shows at its jwks_uri"
             yield Problem(file, f"{key}.jwks", Severity.ERROR, f"{settings.jwks}: {error}", hint)
     if settings.client is not None and settings.client.secret is not None:
-        yield from _secret(file, key, settings.client.secret)
+        yield from _secret(file, key, settings.client.secret, "client_secret")
 
 
 def _saml(file: str, key: str, settings: SamlSettings, now: float) -> Iterator[Problem]:
@@ -82,8 +120,8 @@ def _authorities(file: str, key: str, ca: Path, now: float) -> Iterator[Problem]
     yield from (_problem(file, key, finding) for finding in examine(ClientTls(ca), now))
 
 
-def _secret(file: str, key: str, source: SecretSource) -> Iterator[Problem]:
-    setting = "client_secret_env" if source.file is None else "client_secret_file"
+def _secret(file: str, key: str, source: SecretSource, what: str) -> Iterator[Problem]:
+    setting = f"{what}_env" if source.file is None else f"{what}_file"
     try:
         source.read()
     except SecretError as error:
@@ -93,9 +131,12 @@ def _secret(file: str, key: str, source: SecretSource) -> Iterator[Problem]:
         yield Problem(file, f"{key}.{setting}", severity, str(error), hint)
         return
     if source.file is not None and source.file.stat().st_mode & stat.S_IRWXO:
-        text = f"every user of this machine may read {source.file}"
-        hint = "take the rights of others away: chmod o= FILE"
-        yield Problem(file, f"{key}.{setting}", Severity.WARNING, text, hint)
+        yield _open_to_others(file, f"{key}.{setting}", source.file)
+
+
+def _open_to_others(file: str, key: str, path: Path) -> Problem:
+    text = f"every user of this machine may read {path}"
+    return Problem(file, key, Severity.WARNING, text, "take the rights of others away: chmod o= FILE")
 
 
 def _problem(file: str, key: str, found: Finding) -> Problem:

@@ -5,13 +5,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from dicomgate.config import words
+from dicomgate.config import directory_words, words
 from dicomgate.config.schema import (
     ClientTls,
+    Count,
     FilePath,
     KiB,
     Kind,
     MiB,
+    Name,
     Seconds,
     SinkKind,
     SinkTable,
@@ -22,6 +24,8 @@ from dicomgate.config.schema import (
     size_within,
     whole_within,
 )
+from dicomgate.iam.ldap.filters import Filter
+from dicomgate.iam.ldap.settings import Groups, LdapSettings, Server
 from dicomgate.iam.oidc.settings import Algorithm, Introspection, OidcSettings, TokenRules
 from dicomgate.iam.settings import LocalSettings
 
@@ -41,8 +45,69 @@ class LocalVerifier(VerifierTable):
     )
 
 
+_LDAP = LdapSettings("", (), None, "")
+EntryName = Annotated[str, PlainValidator(directory_words.distinguished_name)]
+Wait = Annotated[float, PlainValidator(seconds_within(0.1, MINUTE))]
+
+
 class LdapVerifier(VerifierTable):
-    """A directory: LDAP or Active Directory."""
+    """A directory, LDAP or Active Directory, and its passcodes (identity type 2)."""
+
+    servers: Annotated[
+        list[Annotated[Server, PlainValidator(directory_words.server)]],
+        BeforeValidator(one_or_many),
+        Field(min_length=1),
+    ] = Field(
+        description="ldaps://HOST[:PORT] (TLS at once) or ldap://HOST[:PORT] (StartTLS), or an array of them that are "
+        "tried in this order."
+    )
+    ca: FilePath | None = Field(
+        default=None,
+        description="File with the authorities that vouch for the servers (PEM). Required, but for unsafe_plaintext.",
+    )
+    unsafe_plaintext: bool = Field(
+        default=False, description="Speak ldap:// without TLS: everybody on the way reads every passcode."
+    )
+    bind_dn: EntryName | None = Field(
+        default=None, description="Full name of the service account that searches. Absent: searches are anonymous."
+    )
+    bind_passcode_file: FilePath | None = Field(default=None, description="File with the passcode of that account.")
+    bind_passcode_env: Annotated[str, AfterValidator(words.variable)] | None = Field(
+        default=None, description="Environment variable with the passcode of that account."
+    )
+    user_base: EntryName = Field(description="Full name of the entry below which users are looked for.")
+    user_filter: Annotated[Filter, PlainValidator(directory_words.user_filter)] | None = Field(
+        default=None,
+        description="Filter that finds one user; {user} stands for the name that was presented. Absent: (uid={user}).",
+    )
+    name_attribute: Annotated[str, PlainValidator(directory_words.attribute)] = Field(
+        default=_LDAP.name_attribute,
+        description="Attribute of the user's entry whose value is the user's name in rules and records.",
+    )
+    groups: Annotated[Groups, PlainValidator(words.one_of({word.value: word for word in Groups}))] = Field(
+        default=_LDAP.groups,
+        description="Where groups come from: memberof (attribute of the user), search (group_filter), "
+        "matching-rule (Active Directory, nested groups too) or none.",
+    )
+    nested_groups: bool = Field(
+        default=False, description="With memberof or search: also the groups that these groups are in, step by step."
+    )
+    group_base: EntryName | None = Field(
+        default=None,
+        description="With search or matching-rule: full name of the entry below which groups are looked for. "
+        "Absent: user_base.",
+    )
+    group_filter: Annotated[Filter, PlainValidator(directory_words.group_filter)] | None = Field(
+        default=None,
+        description="With search: filter that finds a user's groups; {dn} stands for the full name of the entry, "
+        "{user} for the name. Absent: (member={dn}).",
+    )
+    connections: Count = Field(
+        default=_LDAP.connections, description="Most connections that are kept for searches; each sign-in adds its own."
+    )
+    connect_timeout: Wait = Field(default=_LDAP.connect_timeout, description="TCP connect and TLS with one server.")
+    operation_timeout: Wait = Field(default=_LDAP.operation_timeout, description="One search or one bind.")
+    total_timeout: Wait = Field(default=_LDAP.total_timeout, description="All that one user's sign-in may take.")
 
 
 _RULES = TokenRules("", frozenset())
@@ -119,7 +184,23 @@ class OidcVerifier(VerifierTable):
 
 
 class KerberosVerifier(VerifierTable):
-    """Tickets of a Kerberos realm."""
+    """Tickets of a Kerberos realm (identity type 3). Needs the extra `dicomgate[kerberos]`."""
+
+    keytab: FilePath = Field(description="File with the keys of the service (keytab).")
+    principal: Annotated[str, PlainValidator(directory_words.service_principal)] = Field(
+        description="The service that tickets must be for, with its realm: SERVICE/HOST@REALM."
+    )
+    realms: Annotated[list[Annotated[str, PlainValidator(directory_words.realm)]], Field(min_length=1)] | None = Field(
+        default=None, description="Array of realms whose users are believed. Absent: the realm of principal."
+    )
+    strip_realm: bool = Field(default=False, description='Call users "alice", not "alice@CLINIC.EXAMPLE".')
+    replay_cache: FilePath = Field(
+        default="state/kerberos.replays", description="File that remembers which tokens were presented."
+    )
+    roles: list[Name] = Field(default=[], description="Array of roles that every user with a ticket has.")
+    groups_from: Name | None = Field(
+        default=None, description="Name of the ldap verifier whose directory knows the groups of these users."
+    )
 
 
 class SamlVerifier(VerifierTable):

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from dicomgate.config import directory_checks
 from dicomgate.config.document import Document
+from dicomgate.config.kinds import KerberosVerifier
 from dicomgate.config.overlap import is_any, networks_overlap
 from dicomgate.config.problem import Problem, listed, shown
 from dicomgate.config.schema import Kind, OnAuditFailure
@@ -293,6 +295,9 @@ def _move_destinations(document: Document, settings: GateSettings) -> Warnings:
 
 def _roles(document: Document, settings: GateSettings) -> Warnings:
     local = any(entry.table.kind is Kind.LOCAL for entry in document.verifiers)
+    with_a_ticket = {
+        role for entry in document.verifiers if isinstance(entry.table, KerberosVerifier) for role in entry.table.roles
+    }
     for entry in document.roles:
         if not document.verifiers:
             yield document.warning(
@@ -300,7 +305,7 @@ def _roles(document: Document, settings: GateSettings) -> Warnings:
                 "nobody can get this role, because there is no [[verifier]]",
                 "remove it until users can be verified",
             )
-        elif not entry.table.groups and not entry.table.emergency and not local:
+        elif not (entry.table.groups or entry.table.emergency or local or entry.table.name in with_a_ticket):
             yield document.warning(
                 f"{entry.key}.groups",
                 "nobody can get this role: no group has it",
@@ -358,4 +363,5 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _limits,
     _audit,
     _metrics,
+    *directory_checks.LINTS,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
-from dicomgate.config.schema import Kind, SinkKind
+from dicomgate.config.schema import SinkKind
 from dicomgate.policy.model import UpstreamIdentity
 
 
@@ -42,13 +42,6 @@ UNSUPPORTED = (
         "telling an archive of the user by a token of the gate's own",
         'write identity = "strip", "pass" or "map"',
         lambda value: value in (UpstreamIdentity.MINT, UpstreamIdentity.LOGIN),
-    ),
-    Unsupported(
-        "verifier",
-        "kind",
-        "this kind of verifier",
-        'remove the table; a peer with assurance = "user" is then refused',
-        lambda value: value in (Kind.LDAP, Kind.KERBEROS),
     ),
     Unsupported(
         "sink",

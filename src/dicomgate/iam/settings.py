@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from dicomgate.iam.kerberos.settings import KerberosSettings
+from dicomgate.iam.ldap.settings import LdapSettings
 from dicomgate.iam.oidc.settings import OidcSettings
 from dicomgate.iam.saml.settings import SamlSettings
 
@@ -40,7 +42,7 @@ class LocalSettings:
     passes: int = 2
 
 
-VerifierSettings = LocalSettings | OidcSettings | SamlSettings
+VerifierSettings = LocalSettings | LdapSettings | OidcSettings | KerberosSettings | SamlSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,16 @@ A server that failed is passed over while another may answer. Connections of the
 one search at a time; each user's bind takes a connection of its own, which is closed after it.
 """
 
-import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from dicomgate.iam.ldap.connection import Connection, Deadline, DirectoryError, ServerError, tls_context
 from dicomgate.iam.ldap.messages import ResultCode
-from dicomgate.iam.ldap.settings import LdapSettings, PasscodeFile, PasscodeVariable, Server, ServiceAccount
+from dicomgate.iam.ldap.settings import LdapSettings, Server
+from dicomgate.iam.secret import SecretError
 
 PASSED_OVER = 30.0
 """Seconds that a server is not asked after it failed, while there is another."""
@@ -24,7 +23,6 @@ SERVICE_REFUSED = 30.0
 """Seconds without another try after the service account was refused: a directory locks who fails often."""
 LONGEST_IDLE = 60.0
 """Seconds that an unused connection is kept; firewalls forget idle ones silently, mostly after some minutes."""
-LONGEST_PASSCODE = 4096
 
 T = TypeVar("T")
 
@@ -179,7 +177,10 @@ class ServiceConnections:
             refused = self._refused
         if refused is not None and time.monotonic() - refused[0] < SERVICE_REFUSED:
             raise DirectoryError(refused[1])
-        passcode = read_passcode(account)
+        try:
+            passcode = account.passcode.read().encode()
+        except SecretError as error:
+            raise DirectoryError(str(error)) from None
         connection = self._servers.connect(deadline)
         try:
             result = connection.bind(account.dn, passcode, deadline)
@@ -204,27 +205,3 @@ class ServiceConnections:
             idle, self._idle = self._idle, []
         for each in idle:
             each.close()
-
-
-def read_passcode(account: ServiceAccount) -> bytes:
-    """The passcode of the service account; DirectoryError when there is none."""
-    match account.passcode:
-        case PasscodeVariable(name):
-            found = os.environb.get(name.encode(), b"")
-            if not found:
-                raise DirectoryError(f"the environment variable {name} is not set or empty")
-            return found
-        case PasscodeFile(path):
-            return _first_line(path)
-
-
-def _first_line(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LONGEST_PASSCODE + 1)
-    except OSError as error:
-        raise DirectoryError(f"the passcode file {path} cannot be read: {error.strerror or error}") from None
-    line = content.partition(b"\n")[0].removesuffix(b"\r")
-    if not line or len(line) > LONGEST_PASSCODE:
-        raise DirectoryError(f"expected a passcode in the first line of {path}, which is empty or too long")
-    return line

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dicomgate.iam.ldap import filters
 from dicomgate.iam.ldap.filters import Filter
+from dicomgate.iam.secret import SecretSource
 
 BY_UID = filters.parse("(uid={user})")
 BY_MEMBER = filters.parse("(member={dn})")
@@ -37,33 +38,19 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class PasscodeFile:
-    """A file whose first line it is."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class PasscodeVariable:
-    """An environment variable that holds it."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class ServiceAccount:
     """Who searches. Its passcode is read anew for each connection, so that it can be changed while the gate runs."""
 
     dn: str
-    passcode: PasscodeFile | PasscodeVariable
+    passcode: SecretSource
 
 
 @dataclass(frozen=True, slots=True)
 class LdapSettings:
     """One `[[verifier]]` of kind ldap. Times are seconds.
 
-    `ca` is None only with `unsafe_plaintext`. `service` None: searches are anonymous. `total_timeout` bounds a whole
-    verification, the others one step of it.
+    `ca` None: no TLS, which the file has to call unsafe. `service` None: searches are anonymous. `total_timeout`
+    bounds a whole verification, the others one step of it.
     """
 
     name: str
@@ -77,7 +64,6 @@ class LdapSettings:
     group_base: str = ""
     group_filter: Filter = BY_MEMBER
     nested_groups: bool = False
-    unsafe_plaintext: bool = False
     connections: int = 4
     connect_timeout: float = 3.0
     operation_timeout: float = 5.0

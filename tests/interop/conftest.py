@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import dcmtk, openid_provider, orthanc, saml_provider
+from lab import dcmtk, kerberos, openid_provider, openldap, orthanc, saml_provider
 from lab.hospital import Hospital, Route, hospital
 
 HERE = Path(__file__).parent
@@ -19,6 +19,8 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "orthanc": (orthanc.PROGRAM,),
     "openid": (openid_provider.NODE, openid_provider.PACKAGE),
     "xmlsec1": (saml_provider.PROGRAM,),
+    "openldap": openldap.PROGRAMS,
+    "kerberos": kerberos.PROGRAMS,
 }
 """What a test may require, and the programs it consists of."""
 PACKAGES = ("sslyze", "signxml")
@@ -62,4 +64,20 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     for component in ("dcmtk", "orthanc"):
         require(component)
     with hospital(tmp_path_factory.mktemp("hospital"), request.param) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openldap.OpenLdap]:
+    """A directory with people and groups."""
+    require("openldap")
+    with openldap.openldap(tmp_path_factory.mktemp("openldap") / "clinic") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kerberos.Realm]:
+    """A Kerberos realm with people and services."""
+    require("kerberos")
+    with kerberos.kerberos(tmp_path_factory.mktemp("kerberos") / "realm") as running:
         yield running

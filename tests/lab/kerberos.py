@@ -27,7 +27,7 @@ _CLIENT = """
 import sys, gssapi
 from gssapi import RequirementFlag as Flag
 service, kind, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
-flags = {"mutual": [Flag.mutual_authentication], "dce": [Flag.mutual_authentication, Flag.dce_style], "plain": []}[kind]
+flags = {"mutual": [Flag.mutual_authentication], "dce": [Flag.mutual_authentication, Flag.dce_style], "plain": [Flag.integrity]}[kind]
 name = gssapi.Name(service, gssapi.NameType.kerberos_principal)
 contexts = []
 for _ in range(times):

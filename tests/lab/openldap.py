@@ -138,7 +138,8 @@ class OpenLdap:
     def __init__(self, directory: Path, *, tls_required: bool = False) -> None:
         self.directory = directory
         self.plain, self.tls = free_address(), free_address()
-        authority = Authority(directory / "pki")
+        # A name of its own: two authorities of one name cannot stand in one file.
+        authority = Authority(directory / "pki", directory.name)
         self.ca = authority.certificate
         self.foreign_ca = Authority(directory / "other", "other").certificate
         self._identity = authority.issue("slapd", names=["localhost", self.plain.host], usage=(SERVER,))

@@ -56,7 +56,8 @@ def encode(tag: int, *parts: bytes) -> bytes:
 
 def integer(value: int, tag: int = INTEGER) -> bytes:
     """A whole number in as few bytes as possible."""
-    return encode(tag, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    significant = (value if value >= 0 else ~value).bit_length()
+    return encode(tag, value.to_bytes(significant // 8 + 1, "big", signed=True))
 
 
 def octets(value: bytes | str, tag: int = OCTET_STRING) -> bytes:

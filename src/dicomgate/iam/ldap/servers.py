@@ -125,7 +125,12 @@ class ServiceConnections:
         tries = len(self._settings.servers) + 1
         while True:
             tries -= 1
-            connection = self._take() or self._open(deadline)
+            try:
+                connection = self._take() or self._open(deadline)
+            except ServerError:
+                if not tries:
+                    raise
+                continue
             try:
                 found = search(connection)
             except ServerError as error:

@@ -93,7 +93,7 @@ class LdapVerifier:
         if len(entries) > 1:
             return Refuted(Cause.UNKNOWN_USER, "user_filter finds several entries and must find one", user)
         name = entries[0].text(settings.name_attribute)
-        if name is None or len(name) > LONGEST_NAME or not is_plain_text(name):
+        if not name or len(name) > LONGEST_NAME or not is_plain_text(name):
             raise DirectoryError(f"expected one name in the attribute {settings.name_attribute} of the user's entry")
         return entries[0], name
 

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dicomgate.config.load import interpret
 from dicomgate.iam.ldap import filters, servers
 from dicomgate.iam.ldap.settings import Groups, LdapSettings, Server, ServiceAccount
 from dicomgate.iam.ldap.verifier import LdapVerifier
 from dicomgate.iam.secret import SecretSource
 from dicomgate.identity.verifier import Cause, Refuted, Unavailable, Verification, Verified
+from docs.pages import Block, blocks
 from iam.presented import passcode
 from lab.openldap import GATE, GATE_PASSCODE, GROUPS, PEOPLE, OpenLdap, named, openldap
 
 pytestmark = [pytest.mark.interop]
+WHOLE = """
+[[listener]]
+name = "inside"
+bind = "10.1.1.5:104"
+networks = ["10.1.0.0/16"]
+[[archive]]
+name = "main"
+ae_title = "ARCHIVE"
+address = "10.1.1.20:11112"
+"""
 RADIOLOGISTS, CLINICIANS, EVERYBODY, CIRCLE = map(named, ("radiologists", "clinicians", "everybody", "circle"))
 
 
@@ -153,6 +166,31 @@ def test_active_directory_s_names(settings: LdapSettings) -> None:
         found = ask(chosen, user, "alice secret")
         assert isinstance(found, Verified)
         assert found.principal.name == "alice"
+
+
+SHOWN = [block for block in blocks("toml") if block.page.name == "ldap.md"]
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.name)
+def test_what_the_page_shows_lets_alice_in(clinic: OpenLdap, settings: LdapSettings, block: Block) -> None:
+    """As it stands there, but for the places of servers and files; a rule of Active Directory's own is replaced."""
+    shown = interpret(tomllib.loads(WHOLE) | tomllib.loads(block.text), block.name, Path()).verifiers[0]
+    assert isinstance(shown, LdapSettings)
+    assert shown.service is not None
+    assert settings.service is not None
+    service = replace(shown.service, passcode=settings.service.passcode)
+    chosen = replace(shown, servers=settings.servers, ca=settings.ca, service=service)
+    if chosen.groups is Groups.MATCHING_RULE:
+        chosen = replace(chosen, groups=Groups.SEARCH, nested_groups=True)
+    found = ask(chosen, "alice")
+    assert isinstance(found, Verified)
+    assert found.principal.name == "alice"
+    assert {RADIOLOGISTS, EVERYBODY} < found.principal.groups
+    assert cause(ask(chosen, "alice", "wrong")) is Cause.WRONG_CREDENTIAL
+
+
+def test_the_page_shows_two_kinds() -> None:
+    assert len(SHOWN) == 2
 
 
 def test_a_rule_that_only_active_directory_has_gives_no_groups(settings: LdapSettings) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXTRAS = ("ldap", "kerberos", "saml", "assess", "channel", "keyring")
+EXTRAS = ("kerberos", "saml", "assess", "channel", "keyring")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ set -eu
 packages="dcmtk orthanc haproxy nginx libnginx-mod-stream stunnel4"
 # Directories, realms and repositories, and what the adapters for them compile against
 packages="$packages slapd ldap-utils krb5-kdc krb5-admin-server krb5-user xmlsec1 rsyslog rsyslog-openssl prometheus"
-packages="$packages gcc libldap-dev libsasl2-dev libkrb5-dev"
+packages="$packages gcc libkrb5-dev"
 # Networks of our own, tunnels and firewalls
 packages="$packages iproute2 procps nftables tcpdump wireguard-go wireguard-tools strongswan-charon strongswan-swanctl"
 packages="$packages libcharon-extra-plugins libstrongswan-standard-plugins"

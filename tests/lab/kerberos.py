@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from pathlib import Path
 from lab.process import Address, LabError, Process, free_address, running
 
 KDC = Path("/usr/sbin/krb5kdc")
-PROGRAMS = (KDC, Path("/usr/sbin/kdb5_util"), Path("/usr/sbin/kadmin.local"), Path("/usr/bin/kinit"))
+PACKAGE = Path(sysconfig.get_path("platlib")) / "gssapi"
+PROGRAMS = (KDC, Path("/usr/sbin/kdb5_util"), Path("/usr/sbin/kadmin.local"), Path("/usr/bin/kinit"), PACKAGE)
 REALM = "CLINIC.EXAMPLE"
 SERVICE = f"dicom/gate.clinic.example@{REALM}"
 OTHER_SERVICE = f"host/gate.clinic.example@{REALM}"
@@ -27,7 +29,8 @@ _CLIENT = """
 import sys, gssapi
 from gssapi import RequirementFlag as Flag
 service, kind, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
-flags = {"mutual": [Flag.mutual_authentication], "dce": [Flag.mutual_authentication, Flag.dce_style], "plain": [Flag.integrity]}[kind]
+mutual = Flag.mutual_authentication
+flags = {"mutual": [mutual], "dce": [mutual, Flag.dce_style], "plain": [Flag.integrity]}[kind]
 name = gssapi.Name(service, gssapi.NameType.kerberos_principal)
 contexts = []
 for _ in range(times):

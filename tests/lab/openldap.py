@@ -32,8 +32,10 @@ attributetype ( 1.2.840.113556.1.4.221 NAME 'sAMAccountName'
   SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 EQUALITY caseIgnoreMatch SINGLE-VALUE )
 attributetype ( 1.2.840.113556.1.4.656 NAME 'userPrincipalName'
   SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 EQUALITY caseIgnoreMatch SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.302 NAME 'sAMAccountType'
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 EQUALITY integerMatch SINGLE-VALUE )
 objectclass ( 1.2.840.113556.1.5.9 NAME 'user' SUP top AUXILIARY
-  MAY ( userAccountControl $ accountExpires $ sAMAccountName $ userPrincipalName ) )
+  MAY ( userAccountControl $ accountExpires $ sAMAccountType $ sAMAccountName $ userPrincipalName ) )
 """
 
 POLICY = f"""
@@ -92,7 +94,8 @@ ENTRIES = "\n".join(
         POLICY.lstrip(),
         f"dn: {GATE}\nobjectClass: applicationProcess\nobjectClass: simpleSecurityObject\ncn: gate\n"
         f"userPassword: {GATE_PASSCODE}\n",
-        person("alice", "sAMAccountName: alice", "userPrincipalName: alice@clinic.example", "userAccountControl: 512"),
+        person("alice", "sAMAccountName: alice", "userPrincipalName: alice@clinic.example", "userAccountControl: 512",
+               "sAMAccountType: 805306368"),
         person("bob"),
         person("carol"),
         person("müller", passcode="Käse mit Löchern"),

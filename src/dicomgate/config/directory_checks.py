@@ -130,6 +130,16 @@ def _plaintext_directory(document: Document, settings: GateSettings) -> Iterator
             )
 
 
+def _slower_than_an_association_waits(document: Document, settings: GateSettings) -> Iterator[Problem]:
+    for entry, table in _directories(document):
+        if table.total_timeout >= settings.session.identity:
+            yield document.warning(
+                f"{entry.key}.total_timeout",
+                f"{table.total_timeout:g} s never applies, because limits.identity is {settings.session.identity:g} s",
+                "make total_timeout shorter than limits.identity",
+            )
+
+
 def _users_without_a_role(document: Document, settings: GateSettings) -> Iterator[Problem]:
     for entry, table in _realms(document):
         if not table.roles and table.groups_from is None:
@@ -147,4 +157,8 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _realms_stay_apart,
     _tickets_lead_somewhere,
 )
-LINTS: tuple[Callable[[Document, GateSettings], Iterator[Problem]], ...] = (_plaintext_directory, _users_without_a_role)
+LINTS: tuple[Callable[[Document, GateSettings], Iterator[Problem]], ...] = (
+    _plaintext_directory,
+    _slower_than_an_association_waits,
+    _users_without_a_role,
+)

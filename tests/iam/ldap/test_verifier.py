@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -345,3 +346,36 @@ def test_a_closed_verifier_keeps_nothing_open(make: Make, secret: Path) -> None:
         verifier.close()
         assert isinstance(verifier.verify(passcode("alice", "alice secret"), NOW), Verified)
         assert server.connections == 4
+
+
+def test_an_unknown_user_is_waited_for_as_long_as_a_known_one(
+    make: Make, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory with slow hashes answers at once where it has nothing to hash."""
+    waits: list[float] = []
+    with directory(conversation(honest)) as server:
+        verifier = make(settings(secret, server.server()))
+        monkeypatch.setattr("dicomgate.iam.ldap.verifier.time.sleep", waits.append)
+        assert isinstance(verifier.verify(passcode("mallory", "x"), NOW), Refuted)
+        assert waits == [], "nothing to go by yet"
+        monkeypatch.setattr("dicomgate.iam.ldap.verifier._Durations.one", lambda _: 60.0)
+        assert isinstance(verifier.verify(passcode("alice", "wrong"), NOW), Refuted)
+        assert waits == []
+        assert isinstance(verifier.verify(passcode("mallory", "x"), NOW), Refuted)
+    (wait,) = waits
+    assert 0 < wait <= 5.0, "until the deadline and no longer"
+
+
+def test_the_durations_that_are_remembered_are_those_of_real_binds(make: Make, secret: Path) -> None:
+    def slow(wire: Wire, asked: Request) -> None:
+        if asked.operation.tag == BIND and asked.dn == ALICE:
+            time.sleep(0.1)
+        honest(wire, asked)
+
+    with directory(conversation(slow)) as server:
+        verifier = make(settings(secret, server.server(), operation_timeout=5.0))
+        assert verifier._lately.one() == 0.0
+        verifier.verify(passcode("mallory", "x"), NOW)
+        assert verifier._lately.one() == 0.0
+        verifier.verify(passcode("alice", "wrong"), NOW)
+        assert verifier._lately.one() >= 0.1

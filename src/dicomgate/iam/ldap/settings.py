@@ -66,5 +66,5 @@ class LdapSettings:
     nested_groups: bool = False
     connections: int = 4
     connect_timeout: float = 3.0
-    operation_timeout: float = 5.0
-    total_timeout: float = 12.0
+    operation_timeout: float = 4.0
+    total_timeout: float = 8.0

@@ -1,10 +1,13 @@
 """The verifier of kind ldap: a name and a passcode in; who that is, with groups, out.
 
 Search, then bind: the service account finds the entry, the user's own passcode opens it. A name that the directory
-does not have costs a bind too, so that the time does not say which names exist.
+does not have costs a bind too, and as much time as others took lately, so that the time does not say who exists.
 """
 
 import secrets
+import threading
+import time
+from collections import deque
 
 from dicomgate.iam.ldap import accounts, groups
 from dicomgate.iam.ldap.connection import Connection, Deadline, DirectoryError, ServerError
@@ -16,6 +19,9 @@ from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Cause, Refuted, Unavailable, Verification, Verified
 from dicomgate.wire.codes import IdentityType
 from dicomgate.wire.text import is_plain_text
+
+REMEMBERED = 64
+"""Binds whose duration is remembered."""
 
 
 class LdapVerifier:
@@ -29,6 +35,7 @@ class LdapVerifier:
         self._settings = settings
         self._servers = Servers(settings)
         self._service = ServiceConnections(settings, self._servers)
+        self._lately = _Durations()
 
     def verify(self, claims: Claims, now: float) -> Verification:
         """Blocks for at most `total_timeout`. NOT_MINE for anything but a passcode."""
@@ -68,7 +75,9 @@ class LdapVerifier:
             self._bind_nobody(len(passcode), deadline)
             return found
         entry, name = found
+        begun = time.monotonic()
         result = self._bind(entry.dn, passcode, deadline)
+        self._lately.note(time.monotonic() - begun)
         if not accounts.is_about_user(result, entry, now):
             return Unavailable(f"the directory answers a user's bind with {result.words}")
         barred = accounts.obstacle(result, entry, now)
@@ -110,10 +119,18 @@ class LdapVerifier:
             connection.close()
 
     def _bind_nobody(self, length: int, deadline: Deadline) -> None:
-        """What a wrong passcode costs, for a name that does not exist; the real passcode is not sent."""
+        """What a wrong passcode costs, for a name that does not exist; the real passcode is not sent.
+
+        The directory has no hash to compute for it, which takes some of them most of the time. So it is waited for as
+        long as a bind of somebody who exists took lately.
+        """
+        begun = time.monotonic()
         nobody = f"cn={secrets.token_hex(16)},{self._settings.user_base}"
         if self._bind(nobody, secrets.token_bytes(length), deadline).code == ResultCode.SUCCESS:
             raise DirectoryError("the directory takes any passcode for a name that it does not have")
+        missing = self._lately.one() - (time.monotonic() - begun)
+        if missing > 0:
+            time.sleep(min(missing, deadline.left()))
 
     def _groups(self, entry: SearchEntry, name: str, deadline: Deadline) -> frozenset[str]:
         settings = self._settings
@@ -124,3 +141,20 @@ class LdapVerifier:
         return self._service.use(
             lambda connection: groups.groups_of(connection, settings, entry, name, deadline), deadline
         )
+
+
+class _Durations:
+    """How long the latest binds took, in seconds. For many threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: deque[float] = deque(maxlen=REMEMBERED)
+
+    def note(self, seconds: float) -> None:
+        with self._lock:
+            self._latest.append(seconds)
+
+    def one(self) -> float:
+        """One of them by chance; 0 before the first."""
+        with self._lock:
+            return secrets.choice(self._latest) if self._latest else 0.0

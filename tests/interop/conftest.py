@@ -23,7 +23,7 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "kerberos": kerberos.PROGRAMS,
 }
 """What a test may require, and the programs it consists of."""
-PACKAGES = ("sslyze", "signxml")
+PACKAGES = ("gssapi", "signxml", "sslyze")
 """Optional Python packages that a test may require."""
 
 
@@ -79,5 +79,6 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openldap.OpenLd
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kerberos.Realm]:
     """A Kerberos realm with people and services."""
     require("kerberos")
+    require_package("gssapi")
     with kerberos.kerberos(tmp_path_factory.mktemp("kerberos") / "realm") as running:
         yield running

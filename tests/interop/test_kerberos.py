@@ -263,6 +263,11 @@ def test_without_a_place_to_remember_replays_nobody_gets_in(
     found = ask(verifier, realm.tokens(alice)[0])
     assert isinstance(found, Unavailable)
     assert "replay cache" in found.reason
+    (tmp_path / "file").write_bytes(b"")
+    verifier = KerberosVerifier(replace(settings, replay_cache=tmp_path / "file" / "replays"))
+    found = ask(verifier, realm.tokens(alice)[0])
+    assert isinstance(found, Unavailable)
+    assert "no place for the replay cache" in found.reason
 
 
 @pytest.fixture

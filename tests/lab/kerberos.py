@@ -9,7 +9,6 @@ import os
 import shlex
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ from pathlib import Path
 from lab.process import Address, LabError, Process, free_address, running
 
 KDC = Path("/usr/sbin/krb5kdc")
-PACKAGE = Path(sysconfig.get_path("platlib")) / "gssapi"
-PROGRAMS = (KDC, Path("/usr/sbin/kdb5_util"), Path("/usr/sbin/kadmin.local"), Path("/usr/bin/kinit"), PACKAGE)
+PROGRAMS = (KDC, Path("/usr/sbin/kdb5_util"), Path("/usr/sbin/kadmin.local"), Path("/usr/bin/kinit"))
 REALM = "CLINIC.EXAMPLE"
 SERVICE = f"dicom/gate.clinic.example@{REALM}"
 OTHER_SERVICE = f"host/gate.clinic.example@{REALM}"

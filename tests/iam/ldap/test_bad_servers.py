@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,15 +271,23 @@ def test_an_idle_connection_is_not_trusted_for_ever(make: Make, secret: Path, mo
 
 
 def test_when_all_connections_are_busy_it_is_said(make: Make, secret: Path) -> None:
-    with directory(silent) as bad:
-        made = settings(
-            secret, bad.server(), connections=1, connect_timeout=3.0, operation_timeout=3.0, total_timeout=0.4
-        )
+    asked, go_on = threading.Event(), threading.Event()
+
+    def waits(wire: Wire, request: Request) -> None:
+        asked.set()
+        go_on.wait(10)
+        honest(wire, request)
+
+    with directory(conversation(waits)) as server, ThreadPoolExecutor(1) as pool:
+        made = settings(secret, server.server(), connections=1, operation_timeout=10.0, total_timeout=10.0)
         verifier = make(made)
-        with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda _: verifier.verify(ALICES, NOW), range(4)))
-    assert all(isinstance(each, Unavailable) for each in found)
-    assert "all 1 connections for searches are busy" in {each.reason for each in found if isinstance(each, Unavailable)}
+        first = pool.submit(verifier.verify, ALICES, NOW)
+        assert asked.wait(10)
+        verifier._settings = replace(made, total_timeout=0.2)
+        second = verifier.verify(ALICES, NOW)
+        go_on.set()
+        assert isinstance(first.result(10), Verified)
+    assert second == Unavailable("all 1 connections for searches are busy")
 
 
 def test_a_flood_of_entries_is_cut_off(make: Make, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ class KerberosVerifier:
     identity_types = frozenset({IdentityType.KERBEROS})
 
     def __init__(self, settings: KerberosSettings, groups_of: GroupsOf | None = None) -> None:
-        """ImportError without the package gssapi (`dicomgate[kerberos]`); OSError if there is no place for replays."""
+        """ImportError without the package gssapi (`dicomgate[kerberos]`)."""
         # Here, so that a gate without Kerberos needs neither the package nor the system's library.
         from dicomgate.iam.kerberos.acceptor import accept  # noqa: PLC0415
 
@@ -28,7 +28,6 @@ class KerberosVerifier:
         self._settings = settings
         self._accept = accept
         self._groups_of = groups_of
-        settings.replay_cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def verify(self, claims: Claims, now: float) -> Verification:
         """NOT_MINE for anything but a ticket, for other services and for users of other realms."""
@@ -37,6 +36,11 @@ class KerberosVerifier:
         asked = tokens.presented(claims.credential.ticket)
         if isinstance(asked, Malformed):
             return Refuted(Cause.MALFORMED, asked.why)
+        replays = self._settings.replay_cache
+        try:
+            replays.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            return Unavailable(f"there is no place for the replay cache {replays}: {error.strerror or 'unusable'}")
         accepted = self._accept(asked.token, self._settings)
         if isinstance(accepted, Refuted | Unavailable):
             return accepted

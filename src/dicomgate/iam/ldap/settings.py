@@ -10,6 +10,9 @@ from dicomgate.iam.secret import SecretSource
 
 BY_UID = filters.parse("(uid={user})")
 BY_MEMBER = filters.parse("(member={dn})")
+CONNECTIONS = 4
+CONNECT, OPERATION, TOTAL = 3.0, 4.0, 8.0
+"""Seconds."""
 
 
 class Groups(StrEnum):
@@ -64,7 +67,7 @@ class LdapSettings:
     group_base: str = ""
     group_filter: Filter = BY_MEMBER
     nested_groups: bool = False
-    connections: int = 4
-    connect_timeout: float = 3.0
-    operation_timeout: float = 4.0
-    total_timeout: float = 8.0
+    connections: int = CONNECTIONS
+    connect_timeout: float = CONNECT
+    operation_timeout: float = OPERATION
+    total_timeout: float = TOTAL

@@ -46,7 +46,7 @@ def association(
         ae_title=called,
         ext_neg=asked,
         bind_address=(source.host, source.port),
-        evt_handlers=[*handlers, (evt.EVT_PDU_RECV, _note_rejection)],
+        evt_handlers=[*handlers, (evt.EVT_PDU_RECV, note_rejection)],
     )
     try:
         yield made
@@ -62,7 +62,7 @@ def rejection(made: Any) -> str | None:
     return getattr(made, "_lab_rejection", None)
 
 
-def _note_rejection(event: Any) -> None:
+def note_rejection(event: Any) -> None:
     if isinstance(event.pdu, A_ASSOCIATE_RJ):
         event.assoc._lab_rejection = f"{event.pdu.result}/{event.pdu.source}/{event.pdu.reason_diagnostic}"
 

@@ -12,6 +12,10 @@ from dicomgate.gate.journal import Journal
 from dicomgate.iam.desk import Desk
 from dicomgate.iam.emergency import EmergencyRoles, EmergencyWatch
 from dicomgate.iam.guard import Guard
+from dicomgate.iam.kerberos.settings import KerberosSettings
+from dicomgate.iam.kerberos.verifier import KerberosVerifier
+from dicomgate.iam.ldap.settings import LdapSettings
+from dicomgate.iam.ldap.verifier import LdapVerifier
 from dicomgate.iam.local import LocalVerifier, at_once
 from dicomgate.iam.notices import (
     EmergencyInForce,
@@ -98,11 +102,18 @@ def verifiers_of(settings: IdentitySettings, engine: Engine, replays: dict[str, 
     `replays` holds what each has seen, by its name: that outlives the verifier when the file is read anew.
     """
     few = min(at_once(), settings.desk.workers)  # for work on this machine's processors
+    # First, since a realm's verifier may stand above the directory that it asks for groups.
+    directories = {table.name: LdapVerifier(table) for table in settings.verifiers if isinstance(table, LdapSettings)}
     found: list[tuple[Verifier, int]] = []
     for table in settings.verifiers:
         match table:
             case LocalSettings():
                 found.append((LocalVerifier(table, VerifierUsers(engine)), few))
+            case LdapSettings():
+                found.append((directories[table.name], settings.desk.workers))
+            case KerberosSettings():
+                groups_of = None if table.groups_from is None else directories[table.groups_from].groups_of
+                found.append((KerberosVerifier(table, groups_of), settings.desk.workers))
             case OidcSettings():
                 from dicomgate.iam.oidc.verifier import OidcVerifier  # noqa: PLC0415 - libraries, for who needs them
 

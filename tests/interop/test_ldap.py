@@ -174,7 +174,7 @@ SHOWN = [block for block in blocks("toml") if block.page.name == "ldap.md"]
 @pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.name)
 def test_what_the_page_shows_lets_alice_in(clinic: OpenLdap, settings: LdapSettings, block: Block) -> None:
     """As it stands there, but for the places of servers and files; a rule of Active Directory's own is replaced."""
-    shown = interpret(tomllib.loads(WHOLE) | tomllib.loads(block.text), block.name, Path()).verifiers[0]
+    shown = interpret(tomllib.loads(WHOLE) | tomllib.loads(block.text), block.name, Path()).identity.verifiers[0]
     assert isinstance(shown, LdapSettings)
     assert shown.service is not None
     assert settings.service is not None

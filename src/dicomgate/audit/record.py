@@ -32,6 +32,8 @@ class Event(StrEnum):
     RECORDS_PRUNED = "records_pruned"
     CHECKPOINT_CONFLICT = "checkpoint_conflict"
     PSEUDONYM_KEY_ROTATED = "pseudonym_key_rotated"
+    SEGMENT_CHANGED = "segment_changed"
+    SEGMENT_VERIFIED = "segment_verified"
 
 
 class Outcome(StrEnum):

@@ -17,12 +17,14 @@ from dicomgate.cli.login import login
 from dicomgate.cli.pki import pki
 from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
+from dicomgate.cli.segment import segment
 from dicomgate.cli.speech import BUG, WRONG, say
 from dicomgate.cli.trail import check_proof, print_public_key, prove, rotate_key, verify
 from dicomgate.cli.user import user
 from dicomgate.cli.watch import watch
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.pki.problem import PkiError
+from dicomgate.segment.kernel import NftError
 from dicomgate.store.database import StoreError
 
 app = typer.Typer(
@@ -42,7 +44,7 @@ def main() -> None:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         sys.exit(WRONG)
-    except (StoreError, PkiError) as error:
+    except (StoreError, PkiError, NftError) as error:
         print(f"dicomgate: error: {error}", file=sys.stderr)
         sys.exit(WRONG)
     except Exception:
@@ -85,3 +87,4 @@ audit.command("rotate-key")(rotate_key)
 app.add_typer(audit, name="audit")
 app.add_typer(pki, name="pki")
 app.add_typer(user, name="user")
+app.add_typer(segment, name="segment")

@@ -8,7 +8,7 @@ from dicomgate.config.document import Document
 from dicomgate.config.units import literal
 from dicomgate.facts import Address
 from dicomgate.policy.model import Networks
-from dicomgate.segment.model import Management, Segment, Segmentation, Target, TargetKind, TunnelPort
+from dicomgate.segment.model import Door, Management, Neighbour, Segment, Segmentation, Target, TargetKind, TunnelPort
 
 IKE, IKE_BEHIND_NAT = 500, 4500
 """UDP ports of IKEv2 (RFC 7296 2) and of IPsec through NAT (RFC 3948)."""
@@ -41,6 +41,12 @@ def segmentation(document: Document) -> Segmentation | None:
         tunnels=tuple(
             port for channel in channels(document, Path()) for port in _tunnel_ports(channel)
         ),  # paths do not matter here
+        doors=tuple(_door(listener.table) for listener in document.listeners),
+        neighbours=tuple(
+            Neighbour(site.name, address)
+            for site in known.values()
+            if not site.own and site.address is not None and (address := literal(site.address)) is not None
+        ),
     )
 
 
@@ -68,6 +74,12 @@ def dicom_ports(document: Document) -> tuple[int, ...]:
     ports |= {peer.table.address.port for peer in document.peers if peer.table.address}
     ports |= {port for each in document.segments for to in each.table.dicom_to for port in to.ports or ()}
     return tuple(sorted(ports - {0}))
+
+
+def _door(table: schema.ListenerTable) -> Door:
+    address = literal(table.bind.host)
+    everywhere = address is None or address.is_unspecified
+    return Door(table.name, None if everywhere else address, table.bind.port, Networks.of(table.proxy_protocol_from))
 
 
 def _channel(table: schema.ChannelTable, known: dict[str, Site], base: Path) -> Channel:

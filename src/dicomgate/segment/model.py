@@ -59,6 +59,27 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where a listener accepts: `address` is None for every address of the gate host.
+
+    `proxies`: load balancers, which then are all that connects to it.
+    """
+
+    listener: str
+    address: Address | None
+    port: int
+    proxies: Networks = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another site and its public address, where no DICOM may be reached past the channels."""
+
+    site: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelPort:
     """Where a tunnel's own packets arrive on the gate host: UDP `port`, from `source` (None: from anywhere)."""
 
@@ -80,3 +101,5 @@ class Segmentation:
     gate: tuple[Address, ...] = ()
     dicom_ports: tuple[int, ...] = ()
     tunnels: tuple[TunnelPort, ...] = ()
+    doors: tuple[Door, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()

@@ -1,0 +1,64 @@
+"""Sets of networks: what two have in common, what is left when one is taken away. Pure."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+
+from dicomgate.facts import Address
+from dicomgate.policy.model import Network, Networks
+
+EVERYWHERE: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+def of_addresses(addresses: Iterable[Address]) -> Networks:
+    """Single addresses as networks."""
+    return Networks(tuple(ip_network(address) for address in addresses))
+
+
+def common(one: Networks, other: Networks) -> Networks:
+    """The addresses in both; `any` only when both are `any`."""
+    if one.any:
+        return other
+    if other.any:
+        return one
+    found = [min(mine, theirs, key=_size) for mine in one.members for theirs in other.members if _overlap(mine, theirs)]
+    return tidy(found)
+
+
+def without(networks: Networks, taken: Networks) -> Networks:
+    """The addresses of `networks` that are not in `taken`. `any` becomes the networks that are left."""
+    left: list[Network] = list(EVERYWHERE if networks.any else networks.members)
+    for hole in taken.members:
+        left = [part for network in left for part in _less(network, hole)]
+    return tidy(left)
+
+
+def of_version(networks: Networks, version: int) -> tuple[Network, ...]:
+    """The members of one IP version; everything for `any`."""
+    members = EVERYWHERE if networks.any else networks.members
+    return tuple(network for network in members if network.version == version)
+
+
+def tidy(networks: Iterable[Network]) -> Networks:
+    """Merged, without overlaps, ascending, IPv4 first."""
+    networks = list(networks)
+    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    return Networks((*four, *six))
+
+
+def _size(network: Network) -> int:
+    return network.num_addresses
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+def _less(network: Network, hole: Network) -> list[Network]:
+    if not _overlap(network, hole):
+        return [network]
+    if isinstance(network, IPv4Network) and isinstance(hole, IPv4Network):
+        return [] if network.subnet_of(hole) else list(network.address_exclude(hole))
+    if isinstance(network, IPv6Network) and isinstance(hole, IPv6Network):
+        return [] if network.subnet_of(hole) else list(network.address_exclude(hole))
+    return [network]

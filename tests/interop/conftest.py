@@ -21,6 +21,8 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "xmlsec1": (saml_provider.PROGRAM,),
     "openldap": openldap.PROGRAMS,
     "kerberos": kerberos.PROGRAMS,
+    # /root is entered by root only, and only root makes network namespaces.
+    "namespaces": (Path("/usr/sbin/nft"), Path("/usr/sbin/ip"), Path("/root")),
 }
 """What a test may require, and the programs it consists of."""
 PACKAGES = ("gssapi", "signxml", "sslyze")

@@ -21,6 +21,7 @@ from dicomgate.segment import aws, azure, kernel, kubernetes, matrix, nftables, 
 from dicomgate.segment.azure import TooManyRulesError
 from dicomgate.segment.flows import Plan, plan
 from dicomgate.segment.model import Segmentation
+from dicomgate.segment.own_way import cut_ways
 from dicomgate.segment.sessions import cut_off, sessions
 from dicomgate.segment.words import UnsafeNameError
 from dicomgate.store.database import StoreError, open_store
@@ -97,13 +98,8 @@ def segment_apply(
     configuration = load(config, files=False)
     of_file = _plan(configuration)
     seconds = _trial(confirm_within)
-    cut = cut_off(of_file, sessions())
-    if cut:
-        for sentence in cut:
-            print(f"dicomgate: refused: {sentence}", file=sys.stderr)
-        print("  hint: add the address to management of the segment that this machine is in", file=sys.stderr)
-        _record(configuration, Event.SEGMENT_CHANGED, Outcome.REFUSED, "apply", cut[0])
-        raise typer.Exit(DENIED)
+    _refuse(configuration, cut_off(of_file, sessions()), "add the address to management of this machine's segment")
+    _refuse(configuration, cut_ways(of_file), "add the address to gate below [segmentation]")
     try:
         done = applying.apply(of_file, None if at_once else seconds)
     except kernel.NftError as error:
@@ -187,6 +183,16 @@ def segment_verify(
     outcome = Outcome.SUCCESS if found.ok else Outcome.FAILURE
     _record(configuration, Event.SEGMENT_VERIFIED, outcome, "verify", f"{wrong} of {total} not as they must be")
     if not found.ok:
+        raise typer.Exit(DENIED)
+
+
+def _refuse(configuration: Configuration, reasons: list[str], hint: str) -> None:
+    """End the command, with every reason, when there is one."""
+    if reasons:
+        for reason in reasons:
+            print(f"dicomgate: refused: {reason}", file=sys.stderr)
+        print(f"  hint: {hint}", file=sys.stderr)
+        _record(configuration, Event.SEGMENT_CHANGED, Outcome.REFUSED, "apply", reasons[0])
         raise typer.Exit(DENIED)
 
 

@@ -155,7 +155,7 @@ def _objects(listing: str, kind: str) -> list[dict[str, object]]:
     try:
         found = json.loads(listing)["nftables"]
         return [each[kind] for each in found if kind in each]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise NftError("nft answered what is no listing", "nft --version should say 1.0 or newer") from None
 
 

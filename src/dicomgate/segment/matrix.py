@@ -49,7 +49,7 @@ def closed(plan: Plan) -> list[str]:
         if not segment.dicom
     )
     shut = (
-        f"Segment {segment.name} ({segment.networks}): every other port is closed from outside, {_but(segment)}"
+        f"Segment {segment.name} ({segment.networks}): every other port is closed, {_but(segment)}"
         for segment in plan.segments
         if segment.other_traffic is OtherTraffic.DROP
     )

@@ -1,6 +1,6 @@
 """Sets of networks: what two have in common, what is left when one is taken away. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from dicomgate.facts import Address
@@ -36,6 +36,13 @@ def of_version(networks: Networks, version: int) -> tuple[Network, ...]:
     """The members of one IP version; everything for `any`."""
     members = EVERYWHERE if networks.any else networks.members
     return tuple(network for network in members if network.version == version)
+
+
+def machines(networks: Networks) -> Iterator[Address]:
+    """The members that are one address each."""
+    for network in networks.members:
+        if network.prefixlen == network.max_prefixlen:
+            yield network.network_address
 
 
 def tidy(networks: Iterable[Network]) -> Networks:

@@ -19,6 +19,8 @@ from dicomgate.segment.flows import Plan, Purpose, Transport
 from dicomgate.segment.judge import judge
 from dicomgate.segment.kernel import NftError
 from dicomgate.segment.model import Neighbour
+from dicomgate.segment.networks import machines
+from dicomgate.segment.own_way import cut_ways, is_gate_host, source_to
 
 AT_ONCE = 32
 """Probes at the same time."""
@@ -102,7 +104,7 @@ def targets(plan: Plan, neighbours: Sequence[Neighbour]) -> list[Target]:
     found: dict[tuple[Address, int], Target] = {}
     for flow in plan.flows:
         if flow.purpose is Purpose.DICOM and flow.transport is Transport.TCP:
-            for address in _machines(flow.destination.members):
+            for address in machines(flow.destination):  # a whole segment is not scanned
                 for port in plan.dicom_ports:
                     # A port that this flow opens gives the target its name, other flows do not take it away.
                     if port in flow.ports or (address, port) not in found:
@@ -124,8 +126,9 @@ def targets(plan: Plan, neighbours: Sequence[Neighbour]) -> list[Target]:
 
 def probe(plan: Plan, asked: Iterable[Target], seconds: float) -> tuple[Probe, ...]:
     """Try each from this machine, waiting so many seconds for an answer; a target that is this machine is left out."""
+    here = is_gate_host(plan)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda target: _try(plan, target, seconds), asked)
+        found = pool.map(lambda target: _try(plan, target, seconds, here), asked)
         return tuple(each for each in found if each is not None)
 
 
@@ -137,11 +140,13 @@ def check_rules(plan: Plan) -> tuple[RuleCheck, ...]:
     lines = [line for line in differences(plan, now) if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     changed = f"{len(lines)} lines differ, the first: {' '.join(lines[0].split())}" if lines else ""
     for_ever = [value for _, value, left in now.bans if left is None]
+    ways = cut_ways(plan)
     return (
         RuleCheck("loaded", "" if now.in_force else "no rules are in force"),
         RuleCheck("as configured", changed),
         RuleCheck("confirmed", "the rules are on trial" if now.seconds_left else ""),
         RuleCheck("nothing else in the table", ", ".join(f"{kind} {name}" for kind, name in now.strangers)),
+        RuleCheck("the gate's own way", ways[0] if ways else ""),
         RuleCheck(
             "bans end",
             f"{len(for_ever)} bans have no end, the first: {for_ever[0]}" if for_ever else "",
@@ -196,7 +201,11 @@ def table(found: Verification) -> Iterator[str]:
         yield f"{'ok  ' if check.ok else 'FAIL'}  rules on this machine, {check.name}: {check.finding or 'yes'}"
 
 
-def _try(plan: Plan, target: Target, seconds: float) -> Probe | None:
+def _same_segment(plan: Plan, one: Address, other: Address) -> bool:
+    return any(one in segment.networks and other in segment.networks for segment in plan.segments)
+
+
+def _try(plan: Plan, target: Target, seconds: float, here: bool) -> Probe | None:
     source, found = _connect(target, seconds)
     if source is not None and source == target.address:
         return None
@@ -205,6 +214,8 @@ def _try(plan: Plan, target: Target, seconds: float) -> Probe | None:
     segment = next((each.name for each in plan.segments if source in each.networks), None)
     if target.forbidden_by is not None:
         return Probe(source, segment, target, False, target.forbidden_by, found)
+    if target.port not in plan.dicom_ports and (here or _same_segment(plan, source, target.address)):
+        return None  # what the gate host asks for itself, and what stays inside a segment, meets no rule
     judged = judge(plan, source, target.address, target.port)
     return Probe(source, segment, target, judged.passes, judged.rule, found)
 
@@ -213,11 +224,8 @@ def _connect(target: Target, seconds: float) -> tuple[Address | None, Found]:
     """Connect and leave. The source is the address that this machine would use, None without a route."""
     family = socket.AF_INET if target.address.version == 4 else socket.AF_INET6
     place = (str(target.address), target.port)
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as route:
-            route.connect(place)
-            source = ip_address(route.getsockname()[0])
-    except OSError:
+    source = source_to(target.address, target.port)
+    if source is None:
         return None, Found.NO_ROUTE
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(seconds)
@@ -230,12 +238,3 @@ def _connect(target: Target, seconds: float) -> tuple[Address | None, Found]:
             silent = (errno.EPERM, errno.EACCES, errno.ETIMEDOUT)
             return source, Found.SILENT if error.errno in silent else Found.REFUSED
     return source, Found.ACCEPTED
-
-
-def _machines(networks: Iterable[object]) -> Iterator[Address]:
-    """The single addresses among networks; a whole segment is not scanned."""
-    for network in networks:
-        text, _, length = str(network).partition("/")
-        address = ip_address(text)
-        if int(length) == address.max_prefixlen:
-            yield address

@@ -1,0 +1,122 @@
+"""What a configuration needs, flow by flow, and how one connection is judged by it."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from dicomgate.config.load import interpret, parse
+from dicomgate.segment.flows import Plan, Purpose, plan
+from dicomgate.segment.judge import judge
+from segment.targets import PLANS, plan_of
+
+BASE = """
+[[listener]]
+name = "inside"
+bind = "10.1.1.5:104"
+networks = ["10.1.0.0/16"]
+
+[[archive]]
+name = "main"
+ae_title = "ARCHIVE"
+address = "10.1.1.20:11112"
+
+[segmentation]
+"""
+PEER = """
+[[peer]]
+name = "ct-1"
+ae_titles = ["CT1"]
+assurance = "address"
+"""
+
+
+def made(text: str) -> Plan:
+    configuration = interpret(parse(text, "gate.toml"), "gate.toml", PLANS)
+    assert configuration.segmentation is not None
+    return plan(configuration.settings.rules, configuration.segmentation)
+
+
+def to_the_gate(text: str) -> list[str]:
+    return [str(flow.source) for flow in made(text).flows if flow.destination_name.startswith("gate")]
+
+
+def test_a_peer_gets_what_it_and_its_listener_have_in_common() -> None:
+    assert to_the_gate(BASE + PEER + 'networks = ["10.0.0.0/8", "192.168.1.0/24"]\nmay = ["echo"]') == ["10.1.0.0/16"]
+
+
+def test_any_is_cut_down_to_the_listener() -> None:
+    assert to_the_gate(BASE + PEER + 'networks = ["any"]\nmay = ["echo"]') == ["10.1.0.0/16"]
+
+
+@pytest.mark.parametrize("lines", ['networks = ["10.1.2.31"]', 'networks = ["192.168.1.1"]\nmay = ["echo"]'])
+def test_who_may_nothing_or_cannot_connect_needs_no_way(lines: str) -> None:
+    assert to_the_gate(BASE + PEER + lines) == []
+
+
+def test_an_archive_needs_a_way_back_only_when_somebody_listens() -> None:
+    listening = PEER + 'networks = ["10.1.2.31"]\nmay = ["echo"]\naddress = "10.1.2.31:104"'
+    assert to_the_gate(BASE + listening) == ["10.1.2.31/32", "10.1.1.20/32"]
+    rules = {flow.rule for flow in made(BASE + listening).flows}
+    assert rules == {
+        "peer[ct-1].networks",
+        "archive[main].networks",
+        "archive[main].address",
+        "peer[ct-1].address",
+    }
+
+
+def test_behind_load_balancers_only_they_connect() -> None:
+    flows = [flow for flow in plan_of("two_sites").flows if flow.destination_name.startswith("gate, ")]
+    assert [str(flow.source) for flow in flows] == ["10.10.1.2/32, 10.10.1.3/32"]
+
+
+def test_tunnels_that_end_on_the_gate_host_are_let_in() -> None:
+    tunnels = [flow for flow in plan_of("two_sites").flows if flow.purpose is Purpose.TUNNEL]
+    assert [(flow.transport.value, flow.ports) for flow in tunnels] == [
+        ("udp", (500,)),
+        ("esp", ()),
+        ("udp", (4500,)),
+        ("udp", (51820,)),
+    ]
+
+
+CLINIC = [
+    # source, destination, port, passes, rule
+    ("10.1.2.31", "10.1.1.5", 104, True, "peer[ct-1].networks"),
+    ("10.1.2.32", "10.1.1.5", 104, False, "segmentation.dicom_ports"),
+    ("10.1.2.31", "10.1.1.20", 11112, False, "segmentation.dicom_ports"),
+    ("10.1.1.5", "10.1.1.20", 11112, True, "archive[main].address"),
+    ("10.1.1.20", "10.1.1.5", 104, True, "archive[main].networks"),
+    ("10.1.1.5", "10.1.3.7", 104, True, "peer[reading-room].address"),
+    ("192.0.2.7", "10.1.1.5", 2762, True, "peer[teleradiology].networks"),
+    ("192.0.2.7", "10.1.1.5", 104, False, "segmentation.dicom_ports"),
+    ("10.1.200.7", "10.1.1.5", 2762, False, "segment[guest].dicom"),
+    ("10.1.1.20", "10.1.200.7", 104, False, "segment[guest].dicom"),
+    ("10.1.2.31", "10.1.3.9", 4006, True, "segment[imaging].dicom_to"),
+    ("10.1.3.9", "10.1.2.31", 4006, False, "segmentation.dicom_ports"),
+    ("10.1.9.7", "10.1.2.31", 22, True, "segment[imaging].management"),
+    ("10.1.9.77", "10.1.2.31", 22, False, "segment[imaging].other_traffic"),
+    ("10.1.9.7", "10.1.2.31", 80, False, "segment[imaging].other_traffic"),
+    ("10.1.9.77", "10.1.3.9", 80, True, "none"),
+    ("10.1.9.77", "192.0.2.7", 80, True, "none"),
+    ("10.1.9.77", "192.0.2.7", 4242, False, "segmentation.dicom_ports"),
+]
+
+
+@pytest.mark.parametrize(("source", "destination", "port", "passes", "rule"), CLINIC)
+def test_one_connection(source: str, destination: str, port: int, passes: bool, rule: str) -> None:
+    judged = judge(plan_of("clinic"), ip_address(source), ip_address(destination), port)
+    assert (judged.passes, judged.rule) == (passes, rule)
+
+
+def test_nothing_of_a_plan_can_be_left_out() -> None:
+    """Minimal: without any one flow, something that must pass would not."""
+    listening = PEER + 'networks = ["10.1.2.31"]\nmay = ["echo"]\naddress = "10.1.2.31:104"'
+    whole = made(BASE + listening)
+    assert len(whole.flows) == 4
+    for flow in whole.flows:
+        source, there = (networks.members[0].network_address for networks in (flow.source, flow.destination))
+        less = replace(whole, flows=tuple(other for other in whole.flows if other is not flow))
+        assert judge(whole, source, there, flow.ports[0]).passes
+        assert not judge(less, source, there, flow.ports[0]).passes

@@ -1,0 +1,123 @@
+"""Every renderer against its golden file, against a schema of its target, and with names that mean something to it."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from dicomgate.policy.model import Networks
+from dicomgate.segment import aws, azure, kubernetes, matrix, nftables
+from dicomgate.segment.azure import TooManyRulesError
+from dicomgate.segment.flows import Flow, Plan, Purpose
+from dicomgate.segment.model import Segment
+from dicomgate.segment.words import UnsafeNameError
+from segment.targets import NAMES, PLANS, TARGETS, plan_of
+
+SCHEMAS = Path(__file__).parent / "schemas"
+HOSTILE = ['a"; flush ruleset; #', "a\nb", "$(id)", "${var.x}", "`id`", "a b\\", "{{ x }}", "../x", "*", "é", ""]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("ending", TARGETS)
+def test_renders_as_written(name: str, ending: str) -> None:
+    assert TARGETS[ending](plan_of(name)) == (PLANS / f"{name}{ending}").read_text("utf-8")
+
+
+def test_every_golden_file_has_its_plan() -> None:
+    golden = {path.name for path in PLANS.iterdir() if path.suffix != ".toml"}
+    assert golden == {f"{name}{ending}" for name in NAMES for ending in TARGETS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("target", ["kubernetes", "aws", "azure"])
+def test_fits_the_schema_of_its_target(name: str, target: str) -> None:
+    renderers = {"kubernetes": kubernetes.render, "aws": aws.render, "azure": azure.render}
+    schema = json.loads((SCHEMAS / f"{target}.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for site in (None, "cloud") if name == "two_sites" else (None,):
+        jsonschema.validate(json.loads(renderers[target](plan_of(name), site)), schema)
+
+
+def test_a_remote_site_is_rendered_and_not_applied_here() -> None:
+    plan = plan_of("two_sites")
+    policies = json.loads(kubernetes.render(plan, "cloud"))["items"]
+    assert [policy["spec"]["podSelector"]["matchLabels"] for policy in policies] == [
+        {"dicomgate-segment": "Cloud_archive"}
+    ]
+    assert "ip daddr 10.20.1.0/24 counter drop" not in nftables.whole(plan)
+    assert "ip daddr 10.10.1.0/24 counter drop" in nftables.whole(plan)
+
+
+def test_the_silent_are_left_out_of_everywhere() -> None:
+    """A security group cannot say "all but", so what is left is written out; a policy can."""
+    plan = plan_of("clinic")
+    rules = json.loads(aws.render(plan))["resource"]["aws_vpc_security_group_ingress_rule"].values()
+    open_to_all = [
+        Networks.of([rule["cidr_ipv4"]])
+        for rule in rules
+        if rule["description"] == "peer[teleradiology].networks" and "cidr_ipv4" in rule
+    ]
+    covered = Networks(tuple(network for each in open_to_all for network in each.members))
+    guest, stranger = Networks.of(["10.1.200.7", "192.0.2.7"]).members
+    assert guest.network_address not in covered
+    assert stranger.network_address in covered
+    assert {"cidr": "0.0.0.0/0", "except": ["10.1.200.0/22"]} in [
+        each["ipBlock"]
+        for policy in json.loads(kubernetes.render(plan))["items"]
+        for rule in policy["spec"]["ingress"]
+        for each in rule.get("from", [])
+    ]
+
+
+def hostile(name: str) -> Plan:
+    plan = plan_of("gate_only")
+    networks = Networks.of(["2001:db8:1::/64"])
+    flow = Flow(Purpose.DICOM, name, networks, name, networks, (104,), name, name)
+    return replace(plan, flows=(flow,), segments=(Segment(name, networks),))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("render", [nftables.whole, kubernetes.render, aws.render, azure.render])
+def test_a_name_that_is_more_than_a_name_is_refused(name: str, render: object) -> None:
+    assert callable(render)
+    with pytest.raises(UnsafeNameError):
+        render(hostile(name))
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "<script>alert(1)</script>", "a|b", "[x](https://evil.example)"])
+def test_pages_show_a_name_and_do_nothing_else(name: str) -> None:
+    page = matrix.html(hostile(name), name)
+    tags: list[str] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: tags.append(tag)  # type: ignore[method-assign]
+    parser.feed(page)
+    assert set(tags) == {"html", "meta", "title", "style", "h1", "h2", "table", "tr", "th", "td", "ul", "li"}
+    (row,) = [line for line in matrix.markdown(hostile(name), name).splitlines() if "2001:db8:1::/64 |" in line]
+    assert row.replace("\\|", "").count("|") == 8
+    assert "](" not in row.replace("\\]", "")
+
+
+def test_two_names_never_become_one() -> None:
+    plan = plan_of("gate_only")
+    one, other = Networks.of(["10.1.1.0/24"]), Networks.of(["10.1.2.0/24"])
+    segments = (Segment("a.b", one), Segment("A_b", other), Segment("a_b", Networks.of(["10.1.3.0/24"])))
+    plan = replace(plan, segments=segments)
+    assert len(json.loads(aws.render(plan))["resource"]["aws_security_group"]) == 3
+    assert len({policy["metadata"]["name"] for policy in json.loads(kubernetes.render(plan))["items"]}) == 3
+
+
+def test_a_group_of_azure_has_an_end() -> None:
+    plan = plan_of("gate_only")
+    segment = Segment("all", Networks.of(["2001:db8::/32"]))
+    flows = tuple(replace(plan.flows[0], rule=f"peer[{number}].networks") for number in range(4000))
+    with pytest.raises(TooManyRulesError, match="3997"):
+        azure.render(replace(plan, flows=flows, segments=(segment,)))
+
+
+def test_the_same_rules_are_the_same_generation() -> None:
+    plan = plan_of("clinic")
+    assert nftables.generation(plan) == nftables.generation(plan_of("clinic"))
+    assert nftables.generation(plan) != nftables.generation(replace(plan, dicom_ports=(104,)))

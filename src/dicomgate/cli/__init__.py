@@ -15,6 +15,7 @@ from dicomgate.cli.audit import audit
 from dicomgate.cli.break_glass import break_glass
 from dicomgate.cli.login import login
 from dicomgate.cli.pki import pki
+from dicomgate.cli.plan import plan
 from dicomgate.cli.rules import check, explain, test_policy
 from dicomgate.cli.run import run
 from dicomgate.cli.segment import segment
@@ -67,6 +68,7 @@ app.command("break-glass")(break_glass)
 app.command()(watch)
 app.command()(login)
 app.command()(assess)
+app.command()(plan)
 
 
 @app.command()

@@ -9,6 +9,8 @@ import pytest
 
 from dicomgate.assess.scope import read_scope
 from dicomgate.config.load import interpret
+from dicomgate.plan.answers import read as read_answers
+from dicomgate.plan.decide import decide
 from docs.pages import PAGES, ROOT, Block, blocks, read, section
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -70,7 +72,9 @@ def test_no_path_of_somebodys_own_machine() -> None:
 
 
 def test_every_toml_example_says_how_it_is_tested() -> None:
-    assert [block.name for block in TOML if block.mark.partition(",")[0] not in ("complete", "part", "scope")] == []
+    assert [
+        block.name for block in TOML if block.mark.partition(",")[0] not in ("complete", "part", "scope", "answers")
+    ] == []
     assert len(COMPLETE) >= 6
 
 
@@ -95,6 +99,11 @@ def test_a_part_of_a_configuration_fits_into_a_whole_one(block: Block) -> None:
     part = tomllib.loads(block.text)
     assert whole.keys().isdisjoint(part)
     assert interpret(whole | part, block.name, ROOT) != interpret(whole, block.name, ROOT)
+
+
+@pytest.mark.parametrize("block", [block for block in TOML if block.mark == "answers"], ids=name)
+def test_answers_make_a_plan(block: Block) -> None:
+    assert decide(read_answers(tomllib.loads(block.text), block.name)).usable
 
 
 def test_the_readme_needs_ten_lines() -> None:

@@ -289,6 +289,10 @@ def test_a_ban_lasts_as_long_as_it_was_given(here: Island, file: Path) -> None:
     dicomgate(here, "apply", "-c", file, "--at-once")
     modality = [ip_network("10.1.2.31/32")]
     here.nft(nftables.ban(modality, 3600))
+    here.nft(nftables.lift(modality))
+    here.nft(nftables.lift(modality))
+    assert here.reaches("modality", GATE, 104)
+    here.nft(nftables.ban(modality, 3600))
     here.nft(nftables.ban(modality, 2))
     assert not here.reaches("modality", GATE, 104)
     here.wait("modality", GATE, 104, reached=True)

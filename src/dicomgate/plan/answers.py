@@ -135,6 +135,14 @@ class Answers(Table):
     party: list[PartyAnswers] = Field(default=[], description="Tables [[party]]: everybody who needs access.")
 
 
+TABLES: dict[str, type[Table]] = {
+    "site": SiteAnswers,
+    "archive": ArchiveAnswers,
+    "elsewhere": ElsewhereAnswers,
+    "party": PartyAnswers,
+}
+
+
 def read(data: Mapping[str, object], file: str) -> Answers:
     """ConfigurationError holds everything that is wrong, with the key where it stands."""
     try:
@@ -153,7 +161,7 @@ def _problems(wrong: ValidationError, file: str) -> list[Problem]:
         key = ".".join(str(step + 1) if isinstance(step, int) else shown_key(step) for step in detail["loc"])
         match detail["type"], detail.get("ctx", {}).get("error"):
             case "extra_forbidden", _:
-                text, hint = "unknown key", f"known at the top: {listed(Answers.model_fields)}"
+                text, hint = "unknown key", f"known here: {listed(_known(detail['loc'][:-1]))}"
             case "missing", _:
                 text, hint = "expected an answer, but it is missing", "docs/howto/plan.md shows a whole file"
             case "value_error", WrongValueError() as mistake:
@@ -163,6 +171,15 @@ def _problems(wrong: ValidationError, file: str) -> list[Problem]:
                 hint = "docs/howto/plan.md shows a whole file"
         found.append(Problem(file, key, Severity.ERROR, text, hint))
     return found
+
+
+def _known(path: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table that a path leads to."""
+    model: type[Table] = Answers
+    for step in path:
+        if isinstance(step, str):
+            model = TABLES[step]
+    return [found.alias or key for key, found in model.model_fields.items()]
 
 
 def _contradictions(answers: Answers, file: str) -> list[Problem]:

@@ -191,11 +191,11 @@ def _measures(
     users = any(each.proof is Proof.USER for each in admissions)
     yield Measure("R0", "Is exposure needed?", _EXPOSURE[setup])
     yield Measure("R1", "User identity and IAM", _identity(answers, users))
-    moving = [each.party.name for each in admissions if each.anywhere]
+    moving = [each.party.name for each in admissions if each.anywhere and each.ear is Ear.OUTSIDE]
     yield Measure(
         "R2",
         "Source addresses",
-        "Every party is let in from its own addresses only."
+        "Every party is let in from its own addresses, or at least its own site, only."
         if not moving
         else f"By address where there are static ones; {', '.join(moving)}: from anywhere, by better proof.",
     )

@@ -144,13 +144,13 @@ def _archive(advice: Advice) -> Keys:
 
 
 def _peer(each: Admission, advice: Advice) -> Keys:
-    party = each.party
+    party, site = each.party, advice.answers.site
     assurance = {Proof.USER: "user", Proof.CERTIFICATE: "device", Proof.ADDRESS: "address"}[each.proof]
-    name = host_name(advice.answers.site.name, party.name)
+    name = host_name(site.name, party.name)
     return {
         "name": party.name,
         "ae_titles": party.ae_titles,
-        "networks": ["any"] if each.anywhere else party.networks or [],
+        "networks": (["any"] if each.ear is Ear.OUTSIDE else site.networks) if each.anywhere else party.networks or [],
         "listeners": [each.ear.value],
         "assurance": assurance,
         "certificates": [f"dns:{name}"] if each.proof is Proof.CERTIFICATE else None,

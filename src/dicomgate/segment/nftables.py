@@ -108,6 +108,18 @@ def ban(networks: Sequence[Network], seconds: int) -> str:
     return "\n".join([*lines, ""])
 
 
+def lift(networks: Sequence[Network]) -> str:
+    """End bans before their time; one that is not there is no mistake."""
+    lines = []
+    for network in networks:
+        name = BAN_SETS[network.version]
+        lines += [
+            f"add element {TABLE} {name} {{ {_address(network)} timeout 1s }}",
+            f"delete element {TABLE} {name} {{ {_address(network)} }}",
+        ]
+    return "\n".join([*lines, ""])
+
+
 def _emptied_hooks() -> list[str]:
     return [*(f"flush chain {TABLE} {hook}" for hook in HOOKS), f"flush set {TABLE} {TRIAL_SET}"]
 

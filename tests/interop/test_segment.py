@@ -13,13 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
 from pathlib import Path
 from subprocess import DEVNULL, CompletedProcess
 
 import pytest
 
+from dicomgate.segment import kernel, nftables
 from interop.conftest import require
 from lab.island import ADDRESS, GATE, Island, island
+from segment.targets import NAMES, PLANS, plan_of
 
 pytestmark = pytest.mark.interop
 
@@ -209,7 +212,7 @@ def test_kill_9_at_any_moment_leaves_all_or_nothing(here: Island, file: Path) ->
     assert old != new
     here.nft(back)
     assert here.ruleset() == old
-    delay, finished = 0.2, False
+    delay, finished = 0.4, False
     while not finished:
         words = [sys.executable, "-m", "dicomgate", "segment", "apply", "-c", str(file), "--at-once"]
         process = here.start("gate", *words, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
@@ -221,7 +224,7 @@ def test_kill_9_at_any_moment_leaves_all_or_nothing(here: Island, file: Path) ->
         assert found in (old, new)
         if found == new:
             here.nft(back)
-        delay += 0.1
+        delay += 0.2
 
 
 def test_nft_refusing_a_rule_halfway_leaves_everything(here: Island, file: Path, tmp_path: Path) -> None:
@@ -282,10 +285,6 @@ def test_bans_close_dicom_for_a_while_and_outlive_a_change_of_rules(here: Island
 
 
 def test_a_ban_lasts_as_long_as_it_was_given(here: Island, file: Path) -> None:
-    from ipaddress import ip_network
-
-    from dicomgate.segment import nftables
-
     dicomgate(here, "apply", "-c", file, "--at-once")
     modality = [ip_network("10.1.2.31/32")]
     here.nft(nftables.ban(modality, 3600))
@@ -390,3 +389,12 @@ def test_without_rights_nothing_happens(here: Island, file: Path) -> None:
     done = here.run("gate", *words, "diff", "-c", file, check=False)
     assert done.returncode == 2, done
     assert here.ruleset() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nft_takes_what_is_rendered_and_lists_it_as_it_was_meant(name: str) -> None:
+    require("namespaces")
+    listed = kernel.rehearsed((PLANS / f"{name}.nft").read_text("utf-8"))
+    again = kernel.rehearsed(nftables.whole(plan_of(name)))
+    assert listed == again
+    assert listed.count("comment") == (PLANS / f"{name}.nft").read_text("utf-8").count("comment")

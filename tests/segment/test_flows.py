@@ -120,3 +120,27 @@ def test_nothing_of_a_plan_can_be_left_out() -> None:
         less = replace(whole, flows=tuple(other for other in whole.flows if other is not flow))
         assert judge(whole, source, there, flow.ports[0]).passes
         assert not judge(less, source, there, flow.ports[0]).passes
+
+
+def test_networks_written_twice_stand_once() -> None:
+    """nft takes no set whose elements overlap."""
+    text = (
+        BASE
+        + """
+gate = ["10.1.1.5", "10.1.1.5", "10.1.1.4"]
+dicom_ports = [104, 104]
+
+[[segment]]
+name = "imaging"
+networks = ["10.1.1.0/24", "10.1.1.0/25", "10.1.0.0/23"]
+management = { networks = ["10.1.9.1", "10.1.9.0/28"], ports = [443, 22, 443] }
+dicom_to = [{ archive = "main", ports = [104, 104] }]
+"""
+    )
+    whole = made(text)
+    assert [str(each) for each in (whole.gate, whole.closed)] == ["10.1.1.4/32, 10.1.1.5/32", "10.1.0.0/23"]
+    assert [(str(flow.source), flow.ports) for flow in whole.flows] == [
+        ("10.1.1.4/32, 10.1.1.5/32", (11112,)),
+        ("10.1.0.0/23", (104,)),
+        ("10.1.9.0/28", (22, 443)),
+    ]

@@ -83,8 +83,8 @@ def plan(rules: Rules, segmentation: Segmentation) -> Plan:
 
 def _less(flow: Flow, silent: Networks) -> Flow:
     """`any` stays `any`: who writes the rules says better than a list of what is left that the silent are not in it."""
-    source = flow.source if flow.source.any or not silent else without(flow.source, silent)
-    destination = without(flow.destination, silent) if silent else flow.destination
+    source = flow.source if flow.source.any else without(flow.source, silent)
+    destination = without(flow.destination, silent)
     return Flow(
         flow.purpose,
         flow.source_name,
@@ -162,9 +162,9 @@ def _management(segmentation: Segmentation) -> Iterator[Flow]:
             yield Flow(
                 Purpose.MANAGEMENT,
                 "administrators",
-                segment.management.networks,
+                tidy(segment.management.networks.members),
                 f"segment {segment.name}",
-                segment.networks,
+                tidy(segment.networks.members),
                 segment.management.ports,
                 f"segment[{segment.name}].management",
                 f"the machines of segment {segment.name} are administered",

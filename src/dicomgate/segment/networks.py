@@ -1,7 +1,7 @@
 """Sets of networks: what two have in common, what is left when one is taken away. Pure."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from dicomgate.facts import Address
 from dicomgate.policy.model import Network, Networks
@@ -11,7 +11,7 @@ EVERYWHERE: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 def of_addresses(addresses: Iterable[Address]) -> Networks:
     """Single addresses as networks."""
-    return Networks(tuple(ip_network(address) for address in addresses))
+    return tidy(ip_network(address) for address in addresses)
 
 
 def common(one: Networks, other: Networks) -> Networks:
@@ -46,11 +46,13 @@ def machines(networks: Networks) -> Iterator[Address]:
 
 
 def tidy(networks: Iterable[Network]) -> Networks:
-    """Merged, without overlaps, ascending, IPv4 first."""
-    networks = list(networks)
-    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
-    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
-    return Networks((*four, *six))
+    """Without overlaps, ascending, IPv4 first. Neighbours are not merged: a machine stays recognisable as one."""
+    wide_first = sorted({*networks}, key=lambda network: (network.version, network.prefixlen))
+    found: list[Network] = []
+    for network in wide_first:
+        if not any(_overlap(network, wider) for wider in found):
+            found.append(network)
+    return Networks(tuple(sorted(found, key=lambda network: (network.version, int(network.network_address)))))
 
 
 def _size(network: Network) -> int:

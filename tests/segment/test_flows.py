@@ -144,3 +144,9 @@ dicom_to = [{ archive = "main", ports = [104, 104] }]
         ("10.1.0.0/23", (104,)),
         ("10.1.9.0/28", (22, 443)),
     ]
+
+
+def test_a_site_without_its_guests_is_no_contradiction() -> None:
+    text = BASE + PEER + 'networks = ["10.1.0.0/30"]\nmay = ["echo"]\n'
+    text += '[[segment]]\nname = "guest"\nnetworks = ["10.1.0.2"]\ndicom = false\nother_traffic = "pass"\n'
+    assert to_the_gate(text) == ["10.1.0.0/31, 10.1.0.3/32"]

@@ -78,7 +78,8 @@ def _silent_segments(document: Document) -> Iterator[Problem]:
             )
         addresses = _spans(segment.table.networks)
         for key, what, needed in _dicom_speakers(document):
-            if overlap(addresses, needed):
+            # A wider network, that of a whole site, is meant without the segment.
+            if any(covers(addresses, (span,)) for span in needed):
                 yield document.error(
                     f"{segment.key}.dicom",
                     f"expected true, because {key} is in this segment: {what}",
@@ -89,15 +90,15 @@ def _silent_segments(document: Document) -> Iterator[Problem]:
 def _dicom_speakers(document: Document) -> Iterator[tuple[str, str, tuple[Span, ...]]]:
     """Who has to speak DICOM by name: key, what would be cut, addresses. `any` names nobody."""
     gate = [str(address) for address in gate_addresses(document)]
-    yield "the gate", "it would be cut from everybody", _spans(gate)
+    yield "the gate", "it would be cut from everybody", _each(gate)
     for archive in document.archives:
         hosts = [place.host for place in archive.table.address if literal(place.host) is not None]
-        yield archive.key, "the gate would be cut from its archive", _spans(hosts)
+        yield archive.key, "the gate would be cut from its archive", _each(hosts)
     for peer in document.peers:
         if "any" not in peer.table.networks:
-            yield peer.key, "it would be cut from the gate", _spans(peer.table.networks)
+            yield peer.key, "it would be cut from the gate", _each(peer.table.networks)
         if peer.table.address is not None and literal(peer.table.address.host) is not None:
-            yield peer.key, "the gate would be cut from it", _spans([peer.table.address.host])
+            yield peer.key, "the gate would be cut from it", _each([peer.table.address.host])
 
 
 def _firewalls_need_addresses(document: Document) -> Iterator[Problem]:
@@ -146,6 +147,11 @@ def _administrators_keep_their_way(document: Document) -> Iterator[Problem]:
                 f"expected ports that are not for DICOM, came {shared[0]}",
                 "management would open DICOM past the rules; use another port, or correct segmentation.dicom_ports",
             )
+
+
+def _each(networks: list[str]) -> tuple[Span, ...]:
+    """One span for each, also where two touch."""
+    return tuple(span for network in networks for span in _spans([network]))
 
 
 def _spans(networks: list[str]) -> tuple[Span, ...]:

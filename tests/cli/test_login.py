@@ -54,7 +54,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
     start = time.monotonic()
     clock = SimpleNamespace(sleep=found.append, monotonic=lambda: start + sum(found))
-    monkeypatch.setattr(__import__("sys").modules[command.__module__], "time", clock)
+    monkeypatch.setattr(command, "time", clock)
     return found
 
 

@@ -47,11 +47,13 @@ def test_verbs_are_documented() -> None:
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    if not isinstance(command, typer.core.TyperGroup):
         yield path, command
         return
-    for word, below in inner.items():
+    context = click.Context(command)
+    for word in command.list_commands(context):
+        below = command.get_command(context, word)
+        assert below is not None
         yield from commands(below, f"{path} {word}")
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from dicomgate.audit.record import FIELDS, Event, Outcome, Record
 from dicomgate.audit.table import csv_lines
 from dicomgate.cli.speech import AsJson, ConfigFile, say
+from dicomgate.cli.trail import check_proof, print_public_key, prove, rotate_key, verify
 from dicomgate.config.load import load
 from dicomgate.policy.model import Verb
 from dicomgate.store.database import open_store
@@ -166,3 +167,10 @@ def _line(record: Record) -> str:
         record.reason or "",
     ]
     return "  ".join(part for part in parts if part)
+
+
+audit.command()(verify)
+audit.command()(prove)
+audit.command("check-proof")(check_proof)
+audit.command("public-key")(print_public_key)
+audit.command("rotate-key")(rotate_key)

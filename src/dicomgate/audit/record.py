@@ -34,6 +34,8 @@ class Event(StrEnum):
     PSEUDONYM_KEY_ROTATED = "pseudonym_key_rotated"
     SEGMENT_CHANGED = "segment_changed"
     SEGMENT_VERIFIED = "segment_verified"
+    SINK_FAILED = "sink_failed"
+    SINK_RECOVERED = "sink_recovered"
 
 
 class Outcome(StrEnum):

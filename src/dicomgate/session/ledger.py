@@ -8,13 +8,15 @@ from dicomgate.facts import AssociationFacts, Origin
 from dicomgate.identity.claims import Claims, Passcode, Username
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Refuted, Unavailable
-from dicomgate.policy.verdict import AllowAssociation, Deny, OperationPermit
+from dicomgate.policy.verdict import AllowAssociation, Deny, Direction, OperationPermit
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest
 
 _SYNTAXES_KEPT = 16
 _STATUS = "{:04X}"
+_TO_ARCHIVE: Mapping[str, str] = {}
+"""The usual direction is said once, by the admission; the other one by every record of its association."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Ledger:
         "_assurance",
         "_called",
         "_calling",
+        "_direction",
         "_origin",
         "_peer",
         "_proof",
@@ -65,6 +68,7 @@ class Ledger:
         self._assurance: str | None = None
         self._user: str | None = None
         self._proof: str | None = None
+        self._direction: Mapping[str, str] = _TO_ARCHIVE
 
     def name(self, calling_ae_title: str, called_ae_title: str) -> None:
         """From now on every record bears these titles."""
@@ -107,6 +111,8 @@ class Ledger:
         self._assurance = allowed.permit.assurance.word
         if allowed.permit.principal is not None:
             self.identified(allowed.permit.principal)
+        if route.direction is Direction.TO_PEER:
+            self._direction = {"direction": route.direction.value}
         detail: dict[str, object] = {"direction": route.direction.value, **self._transport}
         if self._proof is not None:
             detail["proof"] = self._proof
@@ -176,7 +182,7 @@ class Ledger:
             status=status,
             byte_count=byte_count,
             duration=round(now - started, 6),
-            detail={"operations": operations, "refused_operations": refusals},
+            detail={**self._direction, "operations": operations, "refused_operations": refusals},
         )
 
     def operation(self, operation: Operation, status: int | None, response: Command | None, now: float) -> Record:
@@ -189,7 +195,11 @@ class Ledger:
             outcome = Outcome.FAILURE
         else:
             outcome = Outcome.SUCCESS
-        detail: dict[str, object] = {"sender": operation.permit.sender.value, "responses": operation.responses}
+        detail: dict[str, object] = {
+            **self._direction,
+            "sender": operation.permit.sender.value,
+            "responses": operation.responses,
+        }
         if self._proof is not None:
             detail["proof"] = self._proof
         if response is not None and response.completed_sub_operations is not None:
@@ -222,7 +232,7 @@ class Ledger:
             command=command,
             verb=denied.verb,
             status=_STATUS.format(status),
-            detail={"sender": sender},
+            detail={**self._direction, "sender": sender},
         )
 
     def _record(

@@ -1,0 +1,81 @@
+"""JSON lines under the names of the Elastic Common Schema: complete, one line, and nothing forged."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+
+from audit.samples import HOSTILE, ONE_OF_EACH, STORED, any_record, record, spoiled
+from dicomgate.audit.ecs import CATEGORIES, document
+from dicomgate.audit.record import Event, Outcome, Record
+
+KNOWN_CATEGORIES = {"process", "configuration", "network", "authentication", "iam"}
+KNOWN_TYPES = {"start", "end", "change", "error", "denied", "connection", "allowed", "protocol", "info", "admin"}
+
+
+def test_every_event_has_its_line() -> None:
+    assert set(CATEGORIES) == set(Event)
+    assert {category for category, _ in CATEGORIES.values()} <= KNOWN_CATEGORIES
+    assert {kind for _, kind in CATEGORIES.values()} <= KNOWN_TYPES
+
+
+def test_a_store() -> None:
+    assert document(STORED, 17, "north") == {
+        "@timestamp": "2026-11-18T11:06:40.250Z",
+        "ecs": {"version": "8.11.0"},
+        "event": {
+            "kind": "event",
+            "category": ["network"],
+            "type": ["protocol"],
+            "action": "operation",
+            "outcome": "success",
+            "module": "dicomgate",
+            "dataset": "dicomgate.audit",
+            "sequence": 17,
+            "duration": 1_500_000_000,
+        },
+        "observer": {"name": "north", "product": "dicomgate", "type": "proxy"},
+        "dicomgate": {
+            "outcome": "success",
+            "listener": "outside",
+            "peer": "ct-1",
+            "archive": "main",
+            "assurance": "address",
+            "detail": {"sender": "requestor", "responses": 1},
+        },
+        "source": {"ip": "10.1.2.31", "port": 40000},
+        "network": {"protocol": "dicom", "bytes": 524288},
+        "dicom": {
+            "association": "6b02-1",
+            "calling_ae_title": "CT1",
+            "called_ae_title": "ARCHIVE",
+            "verb": "store",
+            "command": "C_STORE_RQ",
+            "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
+            "sop_instance_uid": "1.2.3.4",
+            "status": "0000",
+        },
+    }
+
+
+def test_what_monitor_mode_let_pass_is_an_alert_and_a_success() -> None:
+    found = document(record(Event.OPERATION, Outcome.WOULD_REFUSE), 1, "north")
+    assert found["event"] | {"kind": "alert", "outcome": "success"} == found["event"]  # type: ignore[operator]
+    assert found["dicomgate"]["outcome"] == "would_refuse"  # type: ignore[index]
+
+
+def test_no_field_is_lost() -> None:
+    for each in map(spoiled, ONE_OF_EACH):
+        line = json.dumps(document(each, 1, "north"))
+        texts = sum(value is not None for value in (getattr(each, n) for n in ("user", "rule", "reason", "status")))
+        assert line.count("forged") >= texts
+
+
+@given(any_record)
+def test_whatever_a_record_holds_it_is_one_line_of_json(each: Record) -> None:
+    line = json.dumps(document(each, 1, "north"))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["event"]["action"] == each.event.value
+    assert HOSTILE[:5] not in line

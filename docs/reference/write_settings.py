@@ -28,12 +28,13 @@ WORDS = {
     words.ae_title: "AE title",
     words.ae_title_pattern: "AE title with wildcards",
     words.calling_ae_map: '`"user:NAME"` or `"role:NAME"` = AE title',
-    words.http_url: "URL",
     words.hours: "days and time of day",
     words.calling_ae: '`"keep"` or AE title',
     words.certificate: "`dns:…`, `uri:…`, `sha256:…` or `spki:…`",
     words.fingerprint: "SHA-256 in hexadecimal",
     words.host_name: "host name or address",
+    words.fhir_base: "URL",
+    words.http_url: "URL",
     words.network: 'address, CIDR or `"any"`',
     words.fixed_network: "address or CIDR",
     words.address: "address",
@@ -73,8 +74,6 @@ UNITS = {
     "_shared": "URL",
 }
 """The same for validators of the schema's own; the key is where their qualified name begins."""
-
-REMARKS = {"metrics": "Not served by this version: the table is read, and `check` warns."}
 
 INTRODUCTION = """\
 # Settings
@@ -123,7 +122,6 @@ def _section(heading: str, table_name: str, table: type[BaseModel], keys: Iterab
         lines += [_sentence(opening), ""]
     remarks = [f"**{_capital(row.what)}: not in this version, refused with an error.**"
                for row in UNSUPPORTED if row.table == table_name and row.field is None]  # fmt: skip
-    remarks += [REMARKS[table_name]] if table_name in REMARKS else []
     for remark in remarks:
         lines += [remark, ""]
     shown = list(table.model_fields if keys is None else keys)
@@ -234,8 +232,6 @@ def _default(found: FieldInfo) -> str:
             shown = f'"{".".join(found.default)}"'
         case float() if kind == "time":
             shown = f'"{duration(found.default)}"'
-        case bool():
-            shown = str(found.default).lower()
         case int() if kind == "size":
             shown = f'"{size(found.default)}"'
         case int() if kind == "status number":

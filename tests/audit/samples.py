@@ -90,6 +90,11 @@ ONE_OF_EACH: tuple[Record, ...] = (
     record(Event.EMERGENCY_STARTED, user="alice", reason="the directory is down"),
     record(Event.EMERGENCY_USED, **_ASSOCIATED, user="alice"),  # type: ignore[arg-type]
     record(Event.EMERGENCY_ENDED, user="alice"),
+    record(Event.RECORDS_PRUNED, reason="older than audit.keep", detail={"first": 1, "last": 900}),
+    record(Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason="the checkpoint file knows 9 records, the store has 3"),
+    record(Event.PSEUDONYM_KEY_ROTATED),
+    record(Event.SEGMENT_CHANGED, Outcome.REFUSED, reason="nobody confirmed the rules on trial"),
+    record(Event.SEGMENT_VERIFIED, Outcome.FAILURE, reason="2 flows are open that the plan closes"),
     record(Event.SINK_FAILED, Outcome.FAILURE, reason="10.1.1.30:6514: timed out", detail={"sink": "repository"}),
     record(Event.SINK_RECOVERED, detail={"sink": "repository"}),
 )

@@ -10,8 +10,20 @@ from audit.samples import HOSTILE, ONE_OF_EACH, STORED, any_record, record, spoi
 from dicomgate.audit.ecs import CATEGORIES, document
 from dicomgate.audit.record import Event, Outcome, Record
 
-KNOWN_CATEGORIES = {"process", "configuration", "network", "authentication", "iam"}
-KNOWN_TYPES = {"start", "end", "change", "error", "denied", "connection", "allowed", "protocol", "info", "admin"}
+KNOWN_CATEGORIES = {"process", "configuration", "network", "authentication", "iam", "database"}
+KNOWN_TYPES = {
+    "start",
+    "end",
+    "change",
+    "error",
+    "denied",
+    "connection",
+    "allowed",
+    "protocol",
+    "info",
+    "admin",
+    "deletion",
+}
 
 
 def test_every_event_has_its_line() -> None:

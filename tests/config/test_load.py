@@ -273,20 +273,13 @@ def test_a_peer_that_says_nothing_is_allowed_nothing(tmp_path: Path) -> None:
     assert peer.assurance is Assurance.USER
 
 
-def test_the_sample_lacks_only_what_this_version_cannot_do(tmp_path: Path) -> None:
+def test_the_sample_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "gate.toml"
     path.write_text(SAMPLE, "utf-8")
-    errors = [problem for problem in refused(path) if problem.severity is Severity.ERROR]
-    assert [problem.key for problem in errors] == ["sink[repository].kind"]
-    assert all(problem.text.endswith("is not available in this version") for problem in errors)
-
-
-def test_the_sample_without_these_is_accepted(tmp_path: Path) -> None:
-    kept = [line for line in SAMPLE.splitlines() if not line.startswith("tls =")]
-    text = "\n".join(kept)
-    start, end = text.index("[[sink]]"), text.index("[limits]")
-    found = loaded(tmp_path, text[:start] + text[end:])
+    found = load(path, files=False)
     assert [listener.name for listener in found.settings.rules.listeners] == ["outside", "inside"]
+    assert [sink.name for sink in found.sinks] == ["repository"]
+    assert found.metrics == Endpoint("127.0.0.1", 9108)
 
 
 def test_host_names_never_become_networks_of_an_archive(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ import pytest
 import typer
 
 from dicomgate import cli
-from dicomgate.audit.record import FIELDS, Event, Outcome
+from dicomgate.audit.mapping import messages_of
+from dicomgate.audit.record import FIELDS, Event, Outcome, Record
 from dicomgate.cli import speech
 from dicomgate.config import schema
 from dicomgate.gate.settings import ConnectionLimits
 from dicomgate.policy.model import Verb
 from dicomgate.session.limits import SessionLimits
+from dicomgate.sinks.metrics import COUNTERS, GAUGES
 from docs.pages import SOURCES, first_column, read, script, section
 
 WRITE_SETTINGS = script("docs", "reference", "write_settings.py")
@@ -130,6 +132,72 @@ def test_log_lines_are_documented() -> None:
     assert sorted(rows) == sorted(said)
 
 
+METRICS = read("docs", "reference", "metrics.md")
+EVERY_METRIC = {metric.name + ("_total" if metric.kind == "counter" else ""): metric for metric in (*COUNTERS, *GAUGES)}
+
+
+def test_metrics_are_documented() -> None:
+    rows = re.findall(r"^\| `(dicomgate_\w+)` \| (\w+) \| ([^|]+) \| ([^|]+) \|$", section(METRICS, "List"), re.M)
+    assert rows == [
+        (name, metric.kind, ", ".join(metric.labels) or "-", metric.help) for name, metric in EVERY_METRIC.items()
+    ]
+    labels = {label for metric in EVERY_METRIC.values() for label in metric.labels} - {"version"}
+    assert set(first_column(section(METRICS, "Labels"))) == labels
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_exist() -> None:
+    alerts = read("packaging", "prometheus", "dicomgate.rules.yml")
+    dashboard = read("packaging", "grafana", "dicomgate.json")
+    histograms = [f"{name}_bucket" for name, metric in EVERY_METRIC.items() if metric.buckets]
+    asked = {word for text in (alerts, dashboard) for word in re.findall(r"\bdicomgate_\w+", text)}
+    assert asked <= {*EVERY_METRIC, *histograms}
+    shown = {word.removesuffix("_bucket") for word in re.findall(r"\bdicomgate_\w+", dashboard)}
+    assert set(EVERY_METRIC) - shown == set()
+
+
+def test_alerts_are_documented() -> None:
+    named = re.findall(r"- alert: (\w+)", read("packaging", "prometheus", "dicomgate.rules.yml"))
+    assert first_column(section(read("docs", "howto", "metrics.md"), "Prometheus")) == named
+
+
+MESSAGES = read("docs", "reference", "audit-messages.md")
+
+
+def codes(record: Record) -> set[str]:
+    return {
+        f"{coded.code} {coded.text}"
+        for message in messages_of(record, "gate")
+        for coded in (message.event, message.type)
+        if coded is not None
+    }
+
+
+def test_what_becomes_of_each_event_is_documented() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]*)\| ([^|]*)\| ([^|]*)\|$", section(MESSAGES, "Messages"), re.M)
+    documented = {event: " ".join(cells) for names, *cells in rows for event in re.findall(r"`(\w+)`", names)}
+    assert set(documented) == set(Event)
+    for event in set(Event) - {Event.OPERATION}:
+        found = codes(Record(0.0, event, Outcome.SUCCESS))
+        assert set(re.findall(r"\d{6} [A-Z][A-Za-z ]+[a-z]", documented[event])) == found, event
+
+
+def test_what_becomes_of_each_request_is_documented() -> None:
+    table = section(MESSAGES, "Messages").partition("An `operation` goes by")[2]
+    rows = re.findall(r"^\| (`[^|]+|any other|)\s*\| ([^|]*)\| ([^|]*)\|$", table, re.M)
+    documented: dict[str, list[tuple[str, str]]] = {}
+    requests: list[str] = []
+    for names, event, action in rows:
+        if names.strip():  # an empty cell: one more message of the request above
+            requests = re.findall(r"`(\w+_RQ)`", names) or ["any other"]
+        for request in requests:
+            documented.setdefault(request, []).append((event.partition(",")[0].strip(), action.strip()))
+    for request, wanted in documented.items():
+        command = "N_GET_RQ" if request == "any other" else request
+        messages = messages_of(Record(0.0, Event.OPERATION, Outcome.SUCCESS, command=command), "gate")
+        told = [(f"{message.event.code} {message.event.text}", message.action.value) for message in messages]
+        assert wanted == (told or [("none", "")]), request
+
+
 def rules() -> Iterator[str]:
     """The rules that the code names; of a text that is put together, its constant end."""
     for call in calls("Deny", "_deny", "_give_up", "_drop_half_open", "connection_refused"):
@@ -198,8 +266,8 @@ def test_fixed_numbers_are_those_of_the_code() -> None:
 def test_the_service_waits_longer_than_the_gate_needs_to_stop() -> None:
     unit = read("packaging", "dicomgate.service")
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
-    records = 10  # cli.run gives the last records so long
-    assert int(seconds) > ConnectionLimits().drain + SessionLimits().close + records
+    records, sinks = 10, 10  # cli.run gives the last records and their delivery so long
+    assert int(seconds) > ConnectionLimits().drain + SessionLimits().close + records + sinks
     (files,) = re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)
     assert int(files) > 2 * ConnectionLimits().associations + ConnectionLimits().half_open
 

@@ -46,10 +46,12 @@ class EventType:
     DETACH = Coded("110125", "Detach")
     NODE_AUTHENTICATION = Coded("110126", "Node Authentication")
     EMERGENCY_OVERRIDE_STARTED = Coded("110127", "Emergency Override Started")
+    NETWORK_CONFIGURATION = Coded("110128", "Network Configuration")
     SECURITY_CONFIGURATION = Coded("110129", "Security Configuration")
     USE_OF_RESTRICTED_FUNCTION = Coded("110132", "Use of Restricted Function")
     AUDIT_RECORDING_STOPPED = Coded("110133", "Audit Recording Stopped")
     AUDIT_RECORDING_STARTED = Coded("110134", "Audit Recording Started")
+    OBJECT_SECURITY_ATTRIBUTES_CHANGED = Coded("110135", "Object Security Attributes Changed")
     USER_SECURITY_ATTRIBUTES_CHANGED = Coded("110137", "User Security Attributes Changed")
     EMERGENCY_OVERRIDE_STOPPED = Coded("110138", "Emergency Override Stopped")
 

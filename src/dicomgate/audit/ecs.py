@@ -34,6 +34,11 @@ CATEGORIES: Mapping[Event, tuple[str, str]] = {
     Event.EMERGENCY_STARTED: ("iam", "admin"),
     Event.EMERGENCY_USED: ("authentication", "info"),
     Event.EMERGENCY_ENDED: ("iam", "admin"),
+    Event.RECORDS_PRUNED: ("database", "deletion"),
+    Event.CHECKPOINT_CONFLICT: ("database", "error"),
+    Event.PSEUDONYM_KEY_ROTATED: ("configuration", "change"),
+    Event.SEGMENT_CHANGED: ("configuration", "change"),
+    Event.SEGMENT_VERIFIED: ("configuration", "info"),
     Event.SINK_FAILED: ("process", "error"),
     Event.SINK_RECOVERED: ("process", "info"),
 }

@@ -129,6 +129,11 @@ MESSAGES: Mapping[Event, Mapper] = {
     Event.EMERGENCY_STARTED: partial(_alert, EventType.EMERGENCY_OVERRIDE_STARTED),
     Event.EMERGENCY_USED: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
     Event.EMERGENCY_ENDED: partial(_alert, EventType.EMERGENCY_OVERRIDE_STOPPED),
+    Event.RECORDS_PRUNED: partial(_alert, EventType.SECURITY_CONFIGURATION),
+    Event.CHECKPOINT_CONFLICT: partial(_alert, EventType.OBJECT_SECURITY_ATTRIBUTES_CHANGED),
+    Event.PSEUDONYM_KEY_ROTATED: partial(_alert, EventType.SECURITY_CONFIGURATION),
+    Event.SEGMENT_CHANGED: partial(_alert, EventType.NETWORK_CONFIGURATION),
+    Event.SEGMENT_VERIFIED: partial(_alert, EventType.NETWORK_CONFIGURATION),
     Event.SINK_FAILED: partial(_alert, EventType.AUDIT_RECORDING_STOPPED),
     Event.SINK_RECOVERED: partial(_alert, EventType.AUDIT_RECORDING_STARTED),
 }

@@ -24,3 +24,31 @@ class RecordSink(Protocol):
     def failing(self) -> str | None:
         """Why records cannot be made durable at this moment, or None when all is well."""
         ...
+
+
+class SourceError(Exception):
+    """Records cannot be read back, or a cursor not be kept: where, and why. Holds no value of any record."""
+
+
+class RecordSource(Protocol):
+    """Reads back what a RecordSink has kept, and remembers for each sink beside the store how far it is.
+
+    A record's sequence is its place in the order of commits; numbers grow and may have gaps. Every method blocks,
+    may be called from any thread, and raises SourceError.
+    """
+
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record | None]]:
+        """The next records behind a sequence, each with its own; None for one that cannot be made out any more."""
+        ...
+
+    def newest(self) -> int:
+        """The sequence of the newest record; 0 when there is none."""
+        ...
+
+    def cursor(self, sink: str) -> int | None:
+        """Up to where this sink has surely delivered; None when it was never here."""
+        ...
+
+    def keep(self, sink: str, sequence: int) -> None:
+        """Remember it, over restarts. After a loss of power an older one may be found again, never a newer one."""
+        ...

@@ -5,7 +5,9 @@ import gc
 import resource
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,9 @@ import typer
 from sqlalchemy import Engine
 
 from dicomgate.audit.record import Event, Outcome, Record
+from dicomgate.cli.delivery import Delivery
 from dicomgate.cli.identity import UserIdentity
+from dicomgate.cli.metrics import MetricsServer, Observed
 from dicomgate.cli.revocations import Authorities
 from dicomgate.cli.speech import ConfigFile, fail, say, warn
 from dicomgate.config.load import Configuration, load
@@ -21,8 +25,10 @@ from dicomgate.config.problem import ConfigurationError
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
+from dicomgate.sinks.metrics import Tally
 from dicomgate.store.checkpoints import Checkpoints
 from dicomgate.store.database import open_store, path_of
+from dicomgate.store.feed import Feed
 from dicomgate.store.keys import signer
 from dicomgate.store.recorder import Recorder
 from dicomgate.store.retention import Retention
@@ -44,34 +50,46 @@ def run(
     revocations = Authorities(loop.call_soon_threadsafe)
     gate: Gate | None = None
     checkpoints = _checkpoints(configuration, engine, journal)
+    feed = Feed(engine)
+    delivery = Delivery(
+        feed,
+        lambda sink, why: _call_on(loop, lambda: gate.report_delivery(sink, why) if gate else None),
+        lambda sink, number, why: journal.say("error", "record_passed_over", sink=sink, sequence=number, reason=why),
+    )
     recorder = Recorder(
         engine,
         loop.call_soon_threadsafe,
         lambda reason: gate.report_sink(reason) if gate else None,
         checkpoints=checkpoints,
-        retention=_retention(configuration, journal),
+        retention=_retention(configuration, journal, delivery.needed),
+        committed=delivery.wake,
     )
+    tally = Tally(recorder)
     if checkpoints.conflict:
         journal.say("critical", "checkpoint_conflict", reason=checkpoints.conflict)
         conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
-        recorder.submit([conflict])
-    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, recorder, journal)
+        tally.submit([conflict])
+    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, tally, journal)
     try:
-        gate = Gate(configuration.settings, recorder, journal, loop, revocations=revocations, desk=identity.desk)
+        gate = Gate(configuration.settings, tally, journal, loop, revocations=revocations, desk=identity.desk)
+        observed = Observed(gate, recorder, delivery, tally, configuration, feed.newest_checkpoint)
+        metrics = MetricsServer(observed, journal)
+        running = _Running(gate, identity, observed, metrics, journal, config)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
-        loop.add_signal_handler(signal.SIGHUP, _reload, gate, identity, config, configuration, journal)
+        loop.add_signal_handler(signal.SIGHUP, _reload, running)
+        metrics.use(metrics.prepare(configuration.metrics))
+        # Before the first record of this run: a sink that is new begins with it.
+        delivery.apply(configuration, feed.newest())
         opened = gate.start()
     except OSError as error:
         identity.close()
-        recorder.close(5)
-        journal.close()
+        _close(recorder, delivery, journal)
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     except TlsFilesError as error:  # changed since it was read and found good
         identity.close()
-        recorder.close(5)
-        journal.close()
+        _close(recorder, delivery, journal)
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
     _say_ready(opened)
     try:
@@ -79,10 +97,7 @@ def run(
     finally:
         revocations.close()
         identity.close()
-        lost = recorder.close(10)
-        if lost:
-            journal.say("critical", "records_lost", count=lost)
-        journal.close()
+        _close(recorder, delivery, journal)
         loop.close()
 
 
@@ -106,34 +121,72 @@ def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal)
     )
 
 
-def _retention(configuration: Configuration, journal: Journal) -> Retention | None:
+def _retention(configuration: Configuration, journal: Journal, needed: Callable[[], int | None]) -> Retention | None:
+    """`needed`: the first record that a sink has not yet delivered."""
     if configuration.trail.keep is None:
         return None
     return Retention(
-        configuration.trail.keep, report=lambda reason: journal.say("error", "retention_failing", reason=reason)
+        configuration.trail.keep,
+        needed=needed,
+        report=lambda reason: journal.say("error", "retention_failing", reason=reason),
     )
 
 
-def _reload(gate: Gate, identity: UserIdentity, config: Path, running: Configuration, journal: Journal) -> None:
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a reload changes."""
+
+    gate: Gate
+    identity: UserIdentity
+    observed: Observed
+    metrics: MetricsServer
+    journal: Journal
+    file: Path
+
+
+def _reload(running: _Running) -> None:
     """SIGHUP: a bad file keeps the old settings and says why."""
+    gate, observed, metrics = running.gate, running.observed, running.metrics
     try:
-        fresh = load(config)
-        if fresh.state != running.state:
+        fresh = load(running.file)
+        if fresh.state != observed.configuration.state:
             gate.refuse_reload("gate.state cannot change while the gate runs; restart it")
             return
-        if fresh.trail != running.trail:
+        if fresh.trail != observed.configuration.trail:
             gate.refuse_reload("only audit.on_failure can change in [audit] while the gate runs; restart it")
             return
-        _say_ready(gate.reload(fresh.settings))
-        identity.reload(fresh.identity)
+        prepared = metrics.prepare(fresh.metrics)
+        try:
+            opened = gate.reload(fresh.settings)
+        except BaseException:
+            metrics.discard(prepared)
+            raise
+        running.identity.reload(fresh.identity)
+        metrics.use(prepared)
+        observed.use(fresh)
+        _say_ready(opened)
     except ConfigurationError as error:
         for problem in error.problems:
-            journal.say("error", "configuration_problem", text=str(problem))
+            running.journal.say("error", "configuration_problem", text=str(problem))
         gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
     except TlsFilesError as error:  # changed since it was read and found good
         gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
     except OSError as error:
         gate.refuse_reload(f"cannot listen: {error.strerror or error}")
+
+
+def _close(recorder: Recorder, delivery: Delivery, journal: Journal) -> None:
+    """The last records, then the sinks, which still deliver them; what cannot be done in time is said."""
+    if lost := recorder.close(10):
+        journal.say("critical", "records_lost", count=lost)
+    for sink in delivery.close(10):
+        journal.say("warning", "sink_unfinished", sink=sink)
+    journal.close()
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed, and with it whoever was to be told
+        loop.call_soon_threadsafe(call)
 
 
 def _say_ready(opened: Iterable[tuple[str, str]]) -> None:

@@ -11,6 +11,7 @@ from itertools import combinations
 from dicomgate.config import directory_checks, island, kinds, schema, topology
 from dicomgate.config.document import Document, Entry
 from dicomgate.config.problem import Problem, WrongValueError, listed, shown
+from dicomgate.config.sinks import mistakes, sinks_with_tls
 from dicomgate.config.units import literal
 from dicomgate.config.words import ae_title
 from dicomgate.iam.oidc.settings import Introspection
@@ -190,8 +191,9 @@ def _client_certificates_are_vouched_for(document: Document) -> Iterator[Problem
 
 
 def _certificate_and_key_together(document: Document) -> Iterator[Problem]:
-    called = [(entry.key, entry.table.tls) for entry in document.archives]
+    called: list[tuple[str, schema.ClientTls | None]] = [(entry.key, entry.table.tls) for entry in document.archives]
     called += [(entry.key, entry.table.tls) for entry in document.peers]
+    called += sinks_with_tls(document)
     for key, tls in called:
         if tls is not None and (tls.certificate is None) is not (tls.key is None):
             there, missing = ("certificate", "key") if tls.key is None else ("key", "certificate")
@@ -418,4 +420,5 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _emergency_roles_are_granted,
     *topology.CHECKS,
     *island.CHECKS,
+    mistakes,
 )

@@ -1,6 +1,6 @@
 """The files that a configuration names: settings in, problems with certificates, keys and authorities out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dicomgate.config.problem import Problem, Severity
 from dicomgate.gate.certificates import examine
@@ -8,12 +8,14 @@ from dicomgate.gate.settings import ClientTls, GateSettings, ServerTls
 from dicomgate.gate.tls import TlsFilesError, client_context, server_context
 
 
-def examine_files(settings: GateSettings, file: str, now: float) -> Iterator[Problem]:
+def examine_files(
+    settings: GateSettings, sink_tls: Mapping[str, ClientTls], file: str, now: float
+) -> Iterator[Problem]:
     """Errors for what TLS cannot be spoken with, warnings for what soon cannot be. `now`: seconds since 1970."""
     for listener in settings.listeners:
         if listener.tls is not None:
             yield from _tls(file, f"listener[{listener.name}].tls", listener.tls, now)
-    for table, parties in (("archive", settings.archive_tls), ("peer", settings.peer_tls)):
+    for table, parties in (("archive", settings.archive_tls), ("peer", settings.peer_tls), ("sink", sink_tls)):
         for name, tls in parties.items():
             yield from _tls(file, f"{table}[{name}].tls", tls, now)
 

@@ -14,6 +14,7 @@ from dicomgate.config.schema import (
     Kind,
     MiB,
     Name,
+    Places,
     Seconds,
     SinkKind,
     SinkTable,
@@ -28,6 +29,8 @@ from dicomgate.iam.ldap.filters import Filter
 from dicomgate.iam.ldap.settings import Groups, LdapSettings, Server
 from dicomgate.iam.oidc.settings import Algorithm, Introspection, OidcSettings, TokenRules
 from dicomgate.iam.settings import LocalSettings
+from dicomgate.sinks.settings import MessageId
+from dicomgate.sinks.spool import BATCH
 
 MINUTE = 60.0
 Texts = Annotated[list[Annotated[str, AfterValidator(words.plain)]], BeforeValidator(one_or_many), Field(min_length=1)]
@@ -236,19 +239,47 @@ class SamlVerifier(VerifierTable):
     )
 
 
-class SyslogSink(SinkTable):
-    """DICOM audit messages to an audit record repository, by syslog."""
+_REPLAY = "false: a sink that is new begins with what happens from now on; true: with the oldest record of the store."
+_UNSAFE_PLAINTEXT = "true: send without TLS; whoever sees the network then reads the records, and can change them."
 
-    address: str | None = Field(default=None, description="Where it sends to.")
-    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key. Absent: plaintext.")
+
+class SyslogSink(SinkTable):
+    """DICOM audit messages (PS3.15 A.5) to an audit record repository, by syslog."""
+
+    address: Places = Field(
+        description="HOST:PORT of the repository, or an array of them that are tried in this order."
+    )
+    tls: ClientTls | None = Field(default=None, description="Table: ca, certificate, key.")
+    unsafe_plaintext: bool = Field(default=False, description=_UNSAFE_PLAINTEXT)
+    message_id: Annotated[MessageId, PlainValidator(words.one_of({word.value: word for word in MessageId}))] = Field(
+        default=MessageId.DICOM, description="MSGID: DICOM's, or the one that IHE's ATNA profile asks for."
+    )
+    bom: bool = Field(default=True, description="Begin the text of each message with the mark of UTF-8 (RFC 5424 6.4).")
+    replay: bool = Field(default=False, description=_REPLAY)
 
 
 class FhirSink(SinkTable):
-    """FHIR AuditEvent resources to a repository."""
+    """FHIR R4 AuditEvent resources (IHE ITI-20) to a repository."""
+
+    url: Annotated[str, PlainValidator(words.fhir_base)] = Field(
+        description='Base of the FHIR server, for instance "https://repository.example/fhir".'
+    )
+    tls: ClientTls | None = Field(
+        default=None, description="Table: ca, certificate, key. Absent: the machine's own authorities."
+    )
+    unsafe_plaintext: bool = Field(default=False, description=_UNSAFE_PLAINTEXT)
+    token_file: FilePath | None = Field(default=None, description="File with a bearer token, read anew for each batch.")
+    batch: Annotated[int, PlainValidator(whole_within(1, BATCH))] = Field(
+        default=50, description="Records in one batch; 1 sends each resource by itself."
+    )
+    replay: bool = Field(default=False, description=_REPLAY)
 
 
 class JsonlSink(SinkTable):
-    """Records as JSON lines."""
+    """Records as JSON lines, under the names of the Elastic Common Schema."""
+
+    file: FilePath = Field(description='File to append to; it may be rotated at any time. "-" is stdout.')
+    replay: bool = Field(default=False, description=_REPLAY)
 
 
 class AlertSink(SinkTable):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from dicomgate.config import directory_checks
+from dicomgate.config import directory_checks, sinks
 from dicomgate.config.document import Document
 from dicomgate.config.kinds import KerberosVerifier
 from dicomgate.config.overlap import is_any, networks_overlap
@@ -336,11 +336,8 @@ def _audit(document: Document, settings: GateSettings) -> Warnings:
         )
 
 
-def _metrics(document: Document, settings: GateSettings) -> Warnings:
-    if document.metrics is not None:
-        yield document.warning(
-            "metrics", "not served by this version", "remove the table, or leave it for a later version"
-        )
+def _sinks(document: Document, settings: GateSettings) -> Warnings:
+    yield from sinks.warnings(document)
 
 
 LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
@@ -362,6 +359,6 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _roles,
     _limits,
     _audit,
-    _metrics,
     *directory_checks.LINTS,
+    _sinks,
 )

@@ -17,12 +17,15 @@ from dicomgate.config.identity import login
 from dicomgate.config.identity_files import examine_identity
 from dicomgate.config.lint import lint
 from dicomgate.config.problem import ConfigurationError, Problem, Severity
+from dicomgate.config.sinks import sink_tls, sinks
 from dicomgate.config.surroundings import channels, segmentation, sites
 from dicomgate.config.unsupported import unsupported
-from dicomgate.gate.settings import GateSettings
+from dicomgate.gate.settings import ClientTls, GateSettings
 from dicomgate.iam.oidc.settings import LoginSettings
 from dicomgate.iam.settings import IdentitySettings
+from dicomgate.policy.model import Endpoint
 from dicomgate.segment.model import Segmentation
+from dicomgate.sinks.settings import SinkSettings
 from dicomgate.store.settings import TrailSettings
 
 LARGEST_FILE = 8 * 1024**2
@@ -47,6 +50,11 @@ class Configuration:
     warnings: tuple[Problem, ...] = ()
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     login: LoginSettings | None = None
+    sinks: tuple[SinkSettings, ...] = ()
+    sink_tls: Mapping[str, ClientTls] = field(default_factory=dict)
+    """By name of the sink; one that is missing has no `tls` of its own."""
+    metrics: Endpoint | None = None
+    """Where metrics are served."""
 
 
 def load(path: Path, *, files: bool = True) -> Configuration:
@@ -61,7 +69,7 @@ def load(path: Path, *, files: bool = True) -> Configuration:
         return configuration
     now = time.time()
     problems = (
-        *examine_files(configuration.settings, str(path), now),
+        *examine_files(configuration.settings, configuration.sink_tls, str(path), now),
         *examine_identity(configuration.identity.verifiers, configuration.login, str(path), now),
     )
     if any(problem.severity is Severity.ERROR for problem in problems):
@@ -91,6 +99,9 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         warnings,
         build_identity(document, base),
         None if document.login is None else login(document.login.table, base),
+        sinks(document, base),
+        sink_tls(document, base),
+        None if document.metrics is None else document.metrics.table.bind,
     )
 
 

@@ -197,6 +197,7 @@ HostName = Annotated[str, PlainValidator(words.host_name)]
 IpAddress = Annotated[IPv4Address | IPv6Address, PlainValidator(words.address)]
 Port = Annotated[int, PlainValidator(words.port)]
 Place = Annotated[Endpoint, PlainValidator(units.endpoint)]
+Places = Annotated[list[Place], BeforeValidator(one_or_many), Field(min_length=1)]
 Count = Annotated[int, PlainValidator(_count)]
 Seconds = Annotated[float, PlainValidator(_seconds(DAY))]
 FilePath = Annotated[str, AfterValidator(_file_path)]
@@ -341,9 +342,7 @@ class ArchiveTable(Table):
 
     name: Name = Field(description="Name of the archive; peers refer to it.")
     ae_title: Title = Field(description="AE title of the archive; clients call it, and that routes them to it.")
-    address: Annotated[list[Place], BeforeValidator(one_or_many), Field(min_length=1)] = Field(
-        description="HOST:PORT of the archive, or an array of them that are tried in this order."
-    )
+    address: Places = Field(description="HOST:PORT of the archive, or an array of them that are tried in this order.")
     networks: NetworkTexts | None = Field(
         default=None,
         description="Array of networks it may call back from. Absent: the literal addresses in `address`. Empty: none.",

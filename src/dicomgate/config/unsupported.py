@@ -46,9 +46,9 @@ UNSUPPORTED = (
     Unsupported(
         "sink",
         "kind",
-        "this kind of sink",
-        "remove the table; records are kept in gate.state",
-        lambda value: value in set(SinkKind),
+        'kind = "alert"',
+        "remove the table; findings are kept in gate.state",
+        lambda value: value is SinkKind.ALERT,
     ),
 )
 

@@ -27,6 +27,10 @@ from dicomgate.wire.text import AE_TITLE_LENGTH, is_plain_text, is_valid_ae_titl
 E = TypeVar("E", bound=Enum)
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*")
+_FHIR_BASE = re.compile(
+    r"https?://[A-Za-z0-9_.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:-]*)*|"
+    r"https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:-]*)*"
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
 _UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
@@ -143,6 +147,17 @@ def http_url(value: object) -> str:
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise WrongValueError("expected a URL that begins with http:// or https://, without a user name in it", hint)
     return urlunsplit(parts)
+
+
+def fhir_base(value: object) -> str:
+    """An http or https URL with a host, and nothing behind its path."""
+    if not isinstance(value, str) or not _FHIR_BASE.fullmatch(value):
+        came = "one with an @" if isinstance(value, str) and "@" in value else shown(value)  # it may hold a password
+        raise WrongValueError(
+            f"expected an https URL without user, query or fragment, came {came}",
+            'write for instance "https://repository.example/fhir"; a token stands in token_file',
+        )
+    return value
 
 
 def fingerprint(value: object) -> str:

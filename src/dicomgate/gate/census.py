@@ -101,6 +101,10 @@ class Associations:
     def leave(self, permit: AssociationPermit) -> None:
         self._count(permit, -1)
 
+    def of_archive(self, name: str) -> int:
+        """How many are open to this archive. From any thread."""
+        return self._archives.get(name, 0)
+
     def _count(self, permit: AssociationPermit, step: int) -> None:
         route, address = permit.route, permit.facts.origin.address
         self.total += step

@@ -82,6 +82,7 @@ class Gate:
         self._numbers = count(1)
         self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
         self._out_of_places_said = float("-inf")
+        self._swept = self.now()
         self._drained: Callable[[], None] | None = None
         self._stopped = False
         self._known = lru_cache(maxsize=4096)(self._named_by_a_peer)
@@ -273,11 +274,30 @@ class Gate:
         else:
             self._journal.say("critical", "audit_failing", reason=reason, consequence=self.settings.on_audit_failure)
 
+    def report_delivery(self, sink: str, reason: str | None) -> None:
+        """A sink beside the store cannot deliver, or delivers again (None). One record each time, and no more."""
+        event, outcome = (
+            (Event.SINK_RECOVERED, Outcome.SUCCESS) if reason is None else (Event.SINK_FAILED, Outcome.FAILURE)
+        )
+        self.write((Record(self.wall(self.now()), event, outcome, reason=reason, detail={"sink": sink}),))
+
+    # -- how it is: from any thread --------------------------------------------------------------------------
+
+    @property
+    def listening(self) -> bool:
+        """Do all listeners accept? Not before `start`, and not while draining."""
+        return bool(self._doors) and self._drained is None
+
+    @property
+    def idle_for(self) -> float:
+        """Seconds since the event loop last came round; more than a few and it is stuck."""
+        return self.now() - self._swept
+
     # -- the clock -----------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         self.loop.call_later(_SWEEP, self._sweep)  # first: whatever happens below, the clock goes on
-        now = self.now()
+        now = self._swept = self.now()
         self._wall_offset = time.time() - now
         for connection in tuple(self._connections.values()):
             try:

@@ -8,7 +8,7 @@ import re
 import ssl
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -96,10 +96,10 @@ def _server_context(tls: ServerTls, certificate: Path, key: Path) -> ssl.SSLCont
     return context
 
 
-def client_context(tls: ClientTls) -> ssl.SSLContext:
-    """A context for connections to a party; TlsFilesError when a file cannot be used."""
+def client_context(tls: ClientTls, protocols: Sequence[str] = (ALPN,)) -> ssl.SSLContext:
+    """A context for connections to a party that speaks one of these; TlsFilesError when a file cannot be used."""
     _refuse_bad_files(tls)
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls.profile)  # chain and name are checked
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls.profile, protocols)  # chain and name are checked
     context.hostname_checks_common_name = False
     try:
         context.load_verify_locations(tls.ca)
@@ -127,7 +127,7 @@ def _plain(text: object) -> str:
     return re.sub(r"[^ -~]", "?", str(text))[:_LONGEST_REASON].rstrip(".")
 
 
-def _context(side: int, profile: TlsProfile) -> ssl.SSLContext:
+def _context(side: int, profile: TlsProfile, protocols: Sequence[str] = (ALPN,)) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     with warnings.catch_warnings():
         # TLS 1.0 is deprecated. That is what "unsafe" means.
@@ -136,7 +136,8 @@ def _context(side: int, profile: TlsProfile) -> ssl.SSLContext:
     context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.set_ciphers(":".join(_SUITES[profile]))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols([ALPN])
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 

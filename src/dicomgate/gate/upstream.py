@@ -67,6 +67,12 @@ class Upstreams:
     def answered(self, address: SocketAddress) -> None:
         self._down_until.pop(address, None)
 
+    def all_failed(self, endpoints: tuple[Endpoint, ...]) -> bool:
+        """Was the last connect to every address known of them a failure? From any thread."""
+        held = [self._resolved.get(endpoint) for endpoint in endpoints]
+        known = [address for each in held if each is not None for address in each.addresses]
+        return bool(known) and all(address in self._down_until for address in known)
+
     def _in_order(self, endpoints: tuple[Endpoint, ...], now: float) -> list[SocketAddress]:
         known = [address for endpoint in endpoints for address in self._addresses(endpoint, now)]
         return sorted(known, key=lambda address: self._down_until.get(address, 0.0) > now)

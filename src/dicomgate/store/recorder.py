@@ -52,6 +52,7 @@ class Recorder:
     admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
     succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
     Between commits the same thread signs `checkpoints` and does the pruning of `retention`.
+    `committed` is called on the writer's thread after each commit that holds new records; it must not block.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Recorder:
         clock: Callable[[], float] = time.time,
         checkpoints: Checkpoints | None = None,
         retention: Retention | None = None,
+        committed: Call | None = None,
     ) -> None:
         self._engine = engine
         self._path = path_of(engine)
@@ -77,6 +79,7 @@ class Recorder:
         self._clock = clock
         self._checkpoints = checkpoints
         self._retention = retention
+        self._committed = committed
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
         self._urgent: deque[_Entry] = deque()  # somebody waits for these: they are written first
@@ -237,6 +240,8 @@ class Recorder:
                     self._waiting -= len(entry.rows)
             self._lost -= lost
             recovered, self._failing = self._failing is not None, None
+        if self._committed is not None and entries:
+            self._committed()
         news: list[Call] = [partial(self._health, None)] if recovered else []
         self._tell(news + [partial(entry.done, True) for entry in entries if entry.done is not None])
 

@@ -13,7 +13,7 @@ from dicomgate.audit.leaf import Value, canonical
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0003"
+REVISION = "0004"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
@@ -71,6 +71,13 @@ EMERGENCY_GRANTS = Table(
 """One column per field of a Grant."""
 
 Index("emergency_grants_open", EMERGENCY_GRANTS.c.user, sqlite_where=EMERGENCY_GRANTS.c.ended.is_(None))
+SINK_CURSORS = Table(
+    "sink_cursors",
+    METADATA,
+    Column("sink", Text(), primary_key=True),
+    Column("sequence", BigInteger(), nullable=False),
+)
+"""Up to which record each sink beside the store has surely delivered."""
 
 TREE = Table(
     "tree",

@@ -1,0 +1,145 @@
+"""The sinks of a running gate: settings in, a spool with its outlet for each; started, replaced and ended here."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+from dicomgate.audit.sink import RecordSource, SourceError
+from dicomgate.config.load import Configuration
+from dicomgate.gate.settings import ClientTls
+from dicomgate.gate.tls import TlsFilesError, client_context
+from dicomgate.sinks.fhir_feed import FhirOutlet
+from dicomgate.sinks.jsonl import JsonlOutlet
+from dicomgate.sinks.metrics import Labels
+from dicomgate.sinks.settings import FhirSettings, JsonlSettings, SinkSettings, SyslogSettings
+from dicomgate.sinks.spool import DeliveryError, Outlet, PassedOver, Report, Spool
+from dicomgate.sinks.syslog import SyslogOutlet
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """All that a spool depends on: when it changes, another one takes over."""
+
+    settings: SinkSettings
+    tls: ClientTls | None
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    wanted: _Wanted
+    spool: Spool
+
+
+class Delivery:
+    """`report` and `passed_over` are called on the threads of the spools."""
+
+    def __init__(self, source: RecordSource, report: Report, passed_over: PassedOver) -> None:
+        self._source = source
+        self._report = report
+        self._passed_over = passed_over
+        self._running: dict[str, _Running] = {}
+        self._leaving: list[Spool] = []
+        self._applied = False
+
+    def apply(self, configuration: Configuration, newcomer: int | None = None) -> None:
+        """Run these sinks and no others; those that have not changed are not touched. Does not block.
+
+        A sink that is new begins behind `newcomer`, the sequence of a record.
+        """
+        wanted = {
+            each.name: _Wanted(each, configuration.sink_tls.get(each.name), configuration.settings.name)
+            for each in configuration.sinks
+        }
+        before = self._running
+        self._leaving = [spool for spool in self._leaving if not spool.join(0)]
+        running: dict[str, _Running] = {}
+        for name, each in wanted.items():
+            held = before.get(name)
+            if held is not None and held.wanted == each:
+                running[name] = held
+            else:
+                running[name] = _Running(each, self._spool(each, newcomer, held))
+        for name, held in before.items():
+            if running.get(name) is not held:
+                held.spool.end()
+                self._leaving.append(held.spool)
+        self._applied = True
+        self._running = running  # replaced as a whole: the threads of the recorder and of the metrics look at it
+
+    def needed(self) -> int | None:
+        """The first record that a sink has still to read, also after a restart; None without sinks. From any thread."""
+        if not self._applied:
+            return 1  # which sinks there are is not known yet
+        return min((each.spool.needed for each in self._running.values()), default=None)
+
+    def wake(self) -> None:
+        """Something was committed. From any thread."""
+        for each in self._running.values():
+            each.spool.wake()
+
+    def close(self, timeout: float) -> list[str]:
+        """Deliver what is in the store, at most for `timeout` seconds; the sinks that were not done by then."""
+        spools = [*self._leaving, *(each.spool for each in self._running.values())]
+        for spool in spools:
+            spool.end()
+        deadline = time.monotonic() + timeout
+        return [spool.name for spool in spools if not spool.join(max(0.0, deadline - time.monotonic()))]
+
+    def up(self) -> Iterable[tuple[Labels, float]]:
+        return [((name,), float(each.spool.failing is None)) for name, each in self._running.items()]
+
+    def behind(self) -> Iterable[tuple[Labels, float]]:
+        for name, each in self._running.items():
+            try:
+                yield (name,), each.spool.behind()
+            except SourceError:
+                return  # dicomgate_store_up says so
+
+    def failures(self) -> Iterable[tuple[Labels, float]]:
+        return [((name,), each.spool.failures) for name, each in self._running.items()]
+
+    def passed_over(self) -> Iterable[tuple[Labels, float]]:
+        return [((name,), each.spool.passed_over) for name, each in self._running.items()]
+
+    def _spool(self, wanted: _Wanted, newcomer: int | None, before: _Running | None) -> Spool:
+        return Spool(
+            wanted.settings.name,
+            self._source,
+            _outlet(wanted),
+            self._report,
+            self._passed_over,
+            replay=wanted.settings.replay,
+            newcomer=newcomer,
+            after=None if before is None else before.spool,
+        )
+
+
+def _outlet(wanted: _Wanted) -> Outlet:
+    match wanted.settings:
+        case SyslogSettings(_, addresses, message_id, bom):
+            tls = None if wanted.tls is None else partial(_context, wanted.tls)
+            return SyslogOutlet(addresses, tls, wanted.gate, message_id=message_id, bom=bom)
+        case FhirSettings(_, url, together, token_file):
+            return FhirOutlet(url, _https(url, wanted.tls), wanted.gate, together=together, token_file=token_file)
+        case JsonlSettings(_, file):
+            return JsonlOutlet(file, wanted.gate)
+        case impossible:
+            assert_never(impossible)
+
+
+def _https(url: str, tls: ClientTls | None) -> Callable[[], ssl.SSLContext] | None:
+    if url.startswith("http://"):
+        return None
+    return ssl.create_default_context if tls is None else partial(_context, tls)
+
+
+def _context(tls: ClientTls) -> ssl.SSLContext:
+    """From the files as they are now: they may have been renewed since the last connection."""
+    try:
+        return client_context(tls, protocols=())
+    except TlsFilesError as error:
+        raise DeliveryError(f"cannot speak TLS with {error.path}: {error.text}") from None

@@ -1,0 +1,48 @@
+"""The sinks of a gate as a whole: what may not be pruned yet, and what a change of the configuration leaves running."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from dicomgate.cli.delivery import Delivery
+from dicomgate.config.load import Configuration, interpret
+from lab.process import wait_until
+from sinks.standins import SECONDS, Source, Told
+
+RULES = """
+[[listener]]
+name = "inside"
+bind = "127.0.0.1:0"
+networks = ["127.0.0.1"]
+[[archive]]
+name = "main"
+ae_title = "ARCHIVE"
+address = "127.0.0.1:11112"
+"""
+SINK = '[[sink]]\nname = "{0}"\nkind = "jsonl"\nfile = "{1}"\nreplay = true\n'
+
+
+def configuration(folder: Path, *sinks: str) -> Configuration:
+    return interpret(tomllib.loads(RULES + "".join(sinks)), "gate.toml", folder)
+
+
+def test_what_a_sink_has_still_to_deliver_is_needed(tmp_path: Path) -> None:
+    source, told = Source(), Told()
+    source.add("1.2.0", "1.2.1", "1.2.2")
+    delivery = Delivery(source, told.report, told.passed)
+    assert delivery.needed() == 1, "before anybody knows which sinks there are"
+    delivery.apply(configuration(tmp_path))
+    assert delivery.needed() is None
+    good, stuck = SINK.format("good", "good.jsonl"), SINK.format("stuck", "/dev/full")
+    delivery.apply(configuration(tmp_path, good))
+    wait_until(lambda: delivery.needed() == 4, SECONDS, "delivery of all three")
+    delivery.apply(configuration(tmp_path, good, stuck))
+    wait_until(lambda: dict(delivery.up())[("stuck",)] == 0.0, SECONDS, "the failure of a full disk")
+    assert delivery.needed() == 1
+    assert dict(delivery.behind()) == {("good",): 0, ("stuck",): 3}
+    assert dict(delivery.up())[("good",)] == 1.0
+    delivery.apply(configuration(tmp_path, good))
+    assert delivery.needed() == 4
+    assert delivery.close(SECONDS) == []
+    assert len((tmp_path / "good.jsonl").read_text().splitlines()) == 3, "untouched by the others' changes"

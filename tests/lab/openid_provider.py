@@ -99,5 +99,7 @@ def openid_provider(
     file = directory / "provider.json"
     file.write_text(json.dumps(settings))
     command = [NODE, HERE / "server.mjs", file]
-    with running("openid", command, directory, ready=lambda process: "listening" in process.text()) as process:
+    with running(
+        "openid", command, directory, ready=lambda process: "listening" in process.text(), seconds=60
+    ) as process:
         yield OpenIdProvider(issuer, authority.certificate, process, authority=authority)

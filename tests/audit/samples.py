@@ -97,6 +97,17 @@ ONE_OF_EACH: tuple[Record, ...] = (
     record(Event.SEGMENT_VERIFIED, Outcome.FAILURE, reason="2 flows are open that the plan closes"),
     record(Event.SINK_FAILED, Outcome.FAILURE, reason="10.1.1.30:6514: timed out", detail={"sink": "repository"}),
     record(Event.SINK_RECOVERED, detail={"sink": "repository"}),
+    record(
+        Event.FINDING,
+        Outcome.REFUSED,
+        rule="D02",
+        reason="10.1.9.9 was refused with 4 different called AE titles within 10 min",
+        address="10.1.9.9",
+        detail={"severity": "high", "technique": "T1087", "subject": "10.1.9.9", "evidence": {"count": 4}},
+    ),
+    record(Event.BAN_PLACED, rule="D02", address="10.1.9.9", detail={"subject": "10.1.9.9", "answer": "ban"}),
+    record(Event.BAN_LIFTED, rule="D02", address="10.1.9.9", reason="its time is over"),
+    record(Event.DETECTION_DEGRADED, Outcome.FAILURE, rule="D02", reason="switched off: KeyError"),
 )
 
 _TEXTS = [name for name, kind in Record.__annotations__.items() if kind in (str | None, "str | None")]

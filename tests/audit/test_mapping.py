@@ -52,6 +52,10 @@ def test_every_event_has_its_line() -> None:
         (Event.SEGMENT_VERIFIED, Outcome.FAILURE, ("Security Alert", "Network Configuration", "E", 8)),
         (Event.SINK_FAILED, Outcome.FAILURE, ("Security Alert", "Audit Recording Stopped", "E", 8)),
         (Event.SINK_RECOVERED, Outcome.SUCCESS, ("Security Alert", "Audit Recording Started", "E", 0)),
+        (Event.FINDING, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),
+        (Event.BAN_PLACED, Outcome.SUCCESS, ("Security Alert", "Security Configuration", "E", 0)),
+        (Event.BAN_LIFTED, Outcome.SUCCESS, ("Security Alert", "Security Configuration", "E", 0)),
+        (Event.DETECTION_DEGRADED, Outcome.FAILURE, ("Security Alert", "Security Configuration", "E", 8)),
     ],
 )
 def test_one_message(event: Event, outcome: Outcome, wanted: tuple[str, str, str, int]) -> None:

@@ -91,7 +91,12 @@ def test_the_whole_life_of_an_association():
         "1.2.3.4",
         "peer[ct-1].may",
     )
-    assert ended.detail == {"operations": 2, "refused_operations": 0}
+    assert ended.detail == {
+        "operations": 2,
+        "refused_operations": 0,
+        "ended_by": "requestor",
+        "acceptor_implementation": "1.2.4",
+    }
     assert {record.peer for record in play.records[1:]} == {"ct-1"}
 
 

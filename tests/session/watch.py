@@ -141,7 +141,8 @@ class Watch:
         assert told.count(About.ASSOCIATION_REFUSED) + told.count(About.CONNECTION_REFUSED) + len(ended) <= 1
         assert len(ended) + told.count(About.ASSOCIATION_REFUSED) >= admitted
         operations = told.count(About.OPERATION), told.count(About.OPERATION_REFUSED)
-        assert operations == ((0, 0) if not ended else tuple(ended[0].detail.values()))
+        counted = [(end.detail["operations"], end.detail["refused_operations"]) for end in ended]
+        assert operations == (counted[0] if counted else (0, 0))
 
 
 # -- a conversation ----------------------------------------------------------------------------------------

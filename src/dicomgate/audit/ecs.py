@@ -41,6 +41,10 @@ CATEGORIES: Mapping[Event, tuple[str, str]] = {
     Event.SEGMENT_VERIFIED: ("configuration", "info"),
     Event.SINK_FAILED: ("process", "error"),
     Event.SINK_RECOVERED: ("process", "info"),
+    Event.FINDING: ("intrusion_detection", "info"),
+    Event.BAN_PLACED: ("configuration", "change"),
+    Event.BAN_LIFTED: ("configuration", "change"),
+    Event.DETECTION_DEGRADED: ("process", "error"),
 }
 """`event.category` and `event.type`, one line for each event; a test holds it complete."""
 
@@ -70,7 +74,7 @@ def document(record: Record, sequence: int, gate: str) -> Document:
     """One JSON object. `sequence` is the record's number in the store: a line that comes twice has it twice."""
     category, kind = CATEGORIES.get(record.event, _OTHERWISE)
     event: Document = {
-        "kind": "alert" if record.outcome is Outcome.WOULD_REFUSE else "event",
+        "kind": "alert" if record.outcome is Outcome.WOULD_REFUSE or record.event is Event.FINDING else "event",
         "category": [category],
         "type": [kind],
         "action": record.event.value,

@@ -136,6 +136,10 @@ MESSAGES: Mapping[Event, Mapper] = {
     Event.SEGMENT_VERIFIED: partial(_alert, EventType.NETWORK_CONFIGURATION),
     Event.SINK_FAILED: partial(_alert, EventType.AUDIT_RECORDING_STOPPED),
     Event.SINK_RECOVERED: partial(_alert, EventType.AUDIT_RECORDING_STARTED),
+    Event.FINDING: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
+    Event.BAN_PLACED: partial(_alert, EventType.SECURITY_CONFIGURATION),
+    Event.BAN_LIFTED: partial(_alert, EventType.SECURITY_CONFIGURATION),
+    Event.DETECTION_DEGRADED: partial(_alert, EventType.SECURITY_CONFIGURATION),
 }
 """One line for each event; a test holds it complete."""
 

@@ -36,6 +36,10 @@ class Event(StrEnum):
     SEGMENT_VERIFIED = "segment_verified"
     SINK_FAILED = "sink_failed"
     SINK_RECOVERED = "sink_recovered"
+    FINDING = "finding"
+    BAN_PLACED = "ban_placed"
+    BAN_LIFTED = "ban_lifted"
+    DETECTION_DEGRADED = "detection_degraded"
 
 
 class Outcome(StrEnum):

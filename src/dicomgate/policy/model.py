@@ -247,6 +247,8 @@ class Peer:
     verifiers: tuple[str, ...] | None = None
     username_roles: tuple[str, ...] | None = None
     channels: frozenset[str] | None = None
+    never_block: bool = False
+    """No detector may hold it off, nor its addresses; only a human may."""
 
     def has_title(self, title: str) -> bool:
         """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""

@@ -16,6 +16,7 @@ from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny
 from dicomgate.session.events import Command, Relay, Say, Write
 from dicomgate.session.half import Half
+from dicomgate.session.identifier import IdentifierReader
 from dicomgate.session.ledger import Ledger, Operation
 from dicomgate.session.limits import SessionLimits
 from dicomgate.session.refusal import refusing_response
@@ -129,6 +130,8 @@ class Dialogue:
         operation = flow.passing
         if operation is not None:
             operation.bytes += run.size
+            if operation.identifier is not None:
+                _read_identifier(operation, operation.identifier, run)
             flow.mid_pdu = not run.whole
             commands.append(Relay(side.other, run.wire, operation.permit))
             if run.last:
@@ -178,6 +181,8 @@ class Dialogue:
         if isinstance(verdict, Deny):
             return self._refuse(side, context_id, command, verdict, now, commands)
         operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)
+        if command.command_field is CommandField.C_FIND_RQ and command.has_data_set:
+            operation.identifier = IdentifierReader(self._contexts[context_id].transfer_syntax)
         flow.outstanding[command.message_id] = operation
         self.operations += 1
         self._pass(side, context_id, verdict.permit.command, operation, commands)
@@ -274,6 +279,13 @@ class Dialogue:
             commands.append(Write((self._ledger.operation(operation, status, None, now),)))
         commands.extend(Say(side.other, message) for message in flow.waiting)
         flow.waiting.clear()
+
+
+def _read_identifier(operation: Operation, identifier: IdentifierReader, run: DataRun) -> None:
+    identifier.feed(run.wire)
+    if run.last:
+        operation.unrestricted = identifier.is_unrestricted
+        operation.identifier = None  # nothing of it is kept
 
 
 def _uids(command: CommandSet) -> tuple[str | None, ...]:

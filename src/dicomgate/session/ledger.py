@@ -9,9 +9,10 @@ from dicomgate.identity.claims import Claims, Passcode, Username
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Refuted, Unavailable
 from dicomgate.policy.verdict import AllowAssociation, Deny, Direction, OperationPermit
+from dicomgate.session.identifier import IdentifierReader
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
-from dicomgate.wire.pdu import AssociateRequest
+from dicomgate.wire.pdu import AssociateRequest, UserInformation
 
 _SYNTAXES_KEPT = 16
 _STATUS = "{:04X}"
@@ -30,6 +31,9 @@ class Operation:
     would_refuse: Deny | None = None
     bytes: int = 0
     responses: int = 0
+    identifier: IdentifierReader | None = None
+    """Of a C-FIND, while it is being sent."""
+    unrestricted: bool = False
 
 
 class Ledger:
@@ -171,7 +175,18 @@ class Ledger:
         started: float,
         operations: int,
         refusals: int,
+        ended_by: str,
+        acceptor: UserInformation | None,
     ) -> Record:
+        detail: dict[str, object] = {
+            **self._direction,
+            "operations": operations,
+            "refused_operations": refusals,
+            "ended_by": ended_by,
+        }
+        if acceptor is not None:
+            named = (acceptor.implementation_class_uid, acceptor.implementation_version_name)
+            detail["acceptor_implementation"] = " ".join(name for name in named if name)
         return self._record(
             Event.ASSOCIATION_ENDED,
             outcome,
@@ -182,7 +197,7 @@ class Ledger:
             status=status,
             byte_count=byte_count,
             duration=round(now - started, 6),
-            detail={**self._direction, "operations": operations, "refused_operations": refusals},
+            detail=detail,
         )
 
     def operation(self, operation: Operation, status: int | None, response: Command | None, now: float) -> Record:
@@ -202,6 +217,8 @@ class Ledger:
         }
         if self._proof is not None:
             detail["proof"] = self._proof
+        if operation.unrestricted:
+            detail["unrestricted"] = True
         if response is not None and response.completed_sub_operations is not None:
             detail["completed_sub_operations"] = response.completed_sub_operations
             detail["failed_sub_operations"] = response.failed_sub_operations or 0

@@ -66,6 +66,7 @@ from dicomgate.wire.pdu import (
     Malformed,
     ReleaseReply,
     UserIdentity,
+    UserInformation,
 )
 from dicomgate.wire.pdu import ReleaseRequest as ReleaseRequestPdu
 from dicomgate.wire.text import trim_ae_title
@@ -127,6 +128,7 @@ class Session:
         self._began = self._last_byte = self._phase_began = now
         self._bytes = 0
         self._ended = False
+        self._acceptor_told: UserInformation | None = None
         self._severed: tuple[Side, ...] = ()  # what was on its way to them is lost
         self._requestor.on(Occurrence.INCOMING_CONNECTION)
 
@@ -298,11 +300,11 @@ class Session:
             case Action.CONFIRM_RELEASE:
                 self._do(Close(side))
                 self._reply_release(side.other, now)
-                self._end(Outcome.SUCCESS, "released", now)
+                self._end(Outcome.SUCCESS, "released", now, by=side.other)
             case Action.CONFIRM_RELEASE_IN_COLLISION:
                 self._reply_release(side, now)
                 self._reply_release(side.other, now)
-                self._end(Outcome.SUCCESS, "released", now)
+                self._end(Outcome.SUCCESS, "released", now, by=side)
             case Action.DELIVER_ABORT:
                 pdu = decode(kind, body)
                 abort = _plain(pdu) if isinstance(pdu, Abort) else Abort()
@@ -441,6 +443,7 @@ class Session:
         if isinstance(agreement, Malformed):
             self._violation(Side.ACCEPTOR, agreement.why, agreement.reason, now)
             return
+        self._acceptor_told = accept.user_information
         current = self._permit or permit  # a reload may have judged again since
         self._dialogue = Dialogue(current, agreement, self._policy, self._limits, self._ledger, self._halves)
         self._framers[Side.REQUESTOR].data_pdu = agreement.to_acceptor
@@ -462,13 +465,15 @@ class Session:
         known = rejection.result in (1, 2) and (rejection.source, rejection.reason) in REJECT_REASONS
         told = rejection if known else Rejection(2 if rejection.transient else 1, *Reject.NO_REASON[1:])
         self._reject(told, now)
-        self._end(Outcome.FAILURE, f"refused by the acceptor: {rejection}", now, status=str(told))
+        why = f"refused by the acceptor: {rejection}"
+        self._end(Outcome.FAILURE, why, now, status=str(told), by=Side.ACCEPTOR)
 
     def _refuse_unanswered(self, why: str, now: float) -> None:
         """Admitted, but the other party could not be reached or gave no usable answer: try again later."""
         self._reject(Reject.TEMPORARY_CONGESTION, now)
         status = str(Reject.TEMPORARY_CONGESTION)
-        self._end(Outcome.FAILURE, why, now, rule="archive", refusal_id=self._ledger.new_id(), status=status)
+        refusal_id = self._ledger.new_id()
+        self._end(Outcome.FAILURE, why, now, rule="archive", refusal_id=refusal_id, status=status, by=Side.ACCEPTOR)
 
     def _reject(self, rejection: Rejection, now: float) -> None:
         half = self._requestor
@@ -559,7 +564,7 @@ class Session:
             self._refuse_unanswered(told, now)
             return
         self._abort(side.other, Abort(AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED), now)
-        self._end(Outcome.FAILURE, told, now, rule=rule, refusal_id=refusal_id, status=status)
+        self._end(Outcome.FAILURE, told, now, rule=rule, refusal_id=refusal_id, status=status, by=side)
 
     def _hung_up(self, side: Side, why: str, now: float) -> None:
         half = self._halves[side]
@@ -584,7 +589,7 @@ class Session:
             self._refuse_unanswered(why, now)
             return
         self._abort(side.other, abort, now)
-        self._end(Outcome.FAILURE, why, now)
+        self._end(Outcome.FAILURE, why, now, by=side)
 
     def _time_up(self, now: float) -> None:
         limits = self._limits
@@ -685,7 +690,9 @@ class Session:
         rule: str | None = None,
         refusal_id: str | None = None,
         status: str | None = None,
+        by: Side | None = None,
     ) -> None:
+        """`by`: whose doing it is; the gate's own if nobody's."""
         if self._ended:
             return
         self._ended = True
@@ -705,6 +712,8 @@ class Session:
                 started=self._began,
                 operations=dialogue.operations if dialogue is not None else 0,
                 refusals=dialogue.refusals if dialogue is not None else 0,
+                ended_by="gate" if by is None else by.value,
+                acceptor=self._acceptor_told,
             )
         )
         self._do(Write(records))

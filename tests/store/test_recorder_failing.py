@@ -220,3 +220,15 @@ def test_closing_tries_once_more_after_a_failure(
         sink.submit([record("waits")])
     assert sink.close(20.0) == 0
     assert kept(engine) == ["waits"]
+
+
+def test_who_wants_to_know_of_lost_records_is_told(engine: Engine, recorder: MakeRecorder, record: Make) -> None:
+    Pragma(engine, "PRAGMA busy_timeout = 10")
+    noticed: list[Record] = []
+    sink = recorder(capacity=1, noticed=noticed.append)
+    with locked(engine):
+        for number in range(3):
+            sink.submit([record(f"a{number}")])
+    sink.close(20.0)
+    assert sum(int(str(each.detail["count"])) for each in noticed) == 2
+    assert {each.event for each in noticed} == {Event.RECORDS_LOST}

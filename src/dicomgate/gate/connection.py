@@ -11,7 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from dicomgate.audit.record import Record
-from dicomgate.facts import Origin, Side
+from dicomgate.facts import Address, Origin, Side
 from dicomgate.gate.certificates import facts_of
 from dicomgate.gate.handshake import Handshake
 from dicomgate.gate.host import Host
@@ -105,6 +105,19 @@ class Connection:
         self._readable(Side.REQUESTOR)
         if self._half_open:
             self.handle(Ordered("gave way to a newer connection"))
+
+    @property
+    def address(self) -> Address:
+        return self.origin.address
+
+    @property
+    def permit(self) -> AssociationPermit | None:
+        """What it was admitted with; None before and after."""
+        return self._counted
+
+    def send_away(self, why: str) -> None:
+        """A ban hits it: end it now."""
+        self.handle(Ordered(why))
 
     # -- events up -----------------------------------------------------------------------------------------
 
@@ -263,7 +276,7 @@ class Connection:
         self._gate.forget(self)
 
     def _admit(self, permit: AssociationPermit) -> Deny | None:
-        full = self._gate.associations.admit(permit)
+        full = self._gate.bans.at_association(permit) or self._gate.associations.admit(permit)
         if full is None:
             self._counted = permit
         return full

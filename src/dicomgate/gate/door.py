@@ -9,7 +9,10 @@ import socket
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
+from dicomgate.detect.model import Rung
 from dicomgate.facts import Address, Origin
+from dicomgate.gate.bans import RULE as BAN
+from dicomgate.gate.bans import why_held
 from dicomgate.gate.handshake import TlsArrival
 from dicomgate.gate.host import Arrival, Host
 from dicomgate.gate.link import keep_alive, send_at_once
@@ -97,6 +100,19 @@ class Door:
             self.refuse(origin, denied.rule, denied.reason)
             sock.close()
             return
+        held = self._gate.bans.at_door(origin.address)
+        if held is not None and held.rung >= Rung.REFUSE:
+            self._gate.refuse_connection(origin, BAN, why_held(held))
+            sock.close()
+        elif held is not None and held.rung is Rung.DELAY:
+            waiting = _Held(self, self._gate, sock, origin)
+            self._arriving[waiting] = None
+            self._gate.make_room(origin, waiting)
+        else:
+            self.let_in(sock, origin)
+
+    def let_in(self, sock: socket.socket, origin: Origin) -> None:
+        """Nothing holds it any more."""
         if self.settings.tls is None:
             self._gate.admit(sock, origin)
             return
@@ -179,6 +195,38 @@ class _Greeter:
         if self._reading:
             self._gate.loop.remove_reader(self._sock.fileno())
             self._reading = False
+        self._door.arrived(self)
+
+
+class _Held:
+    """A connection from an address on the rung `delay`: not read for some seconds."""
+
+    __slots__ = ("_door", "_gate", "_sock", "deadline", "origin")
+
+    def __init__(self, door: Door, gate: Host, sock: socket.socket, origin: Origin) -> None:
+        self._door = door
+        self._gate = gate
+        self._sock = sock
+        self.origin = origin
+        self.deadline = gate.now() + gate.bans.delay
+
+    def late(self) -> None:
+        """It has waited long enough."""
+        self._leave()
+        self._door.let_in(self._sock, self.origin)
+
+    def give_way(self) -> None:
+        """Its place is needed for a newer connection."""
+        self._door.refuse(self.origin, "gate", "gave way to a newer connection")
+        self.drop()
+
+    def drop(self) -> None:
+        """Close without a word."""
+        self._leave()
+        self._sock.close()
+
+    def _leave(self) -> None:
+        self._gate.half_open.leave(self.origin.address, self)
         self._door.arrived(self)
 
 

@@ -15,7 +15,9 @@ from itertools import count
 from dicomgate import __version__
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
+from dicomgate.detect.ban import Spared
 from dicomgate.facts import Address, Origin
+from dicomgate.gate.bans import Bans, BanStore, Push
 from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.connection import Connection
@@ -60,6 +62,8 @@ class Gate:
         desk: IdentityDesk | None = None,
         upstream_token: UpstreamToken = no_token,
         revocations: Revocations | None = None,
+        ban_store: BanStore | None = None,
+        push: Push | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -73,11 +77,13 @@ class Gate:
         self.desk = desk
         self.upstream_token = upstream_token
         self.revocations = revocations
+        self._connections: dict[Guest, Connection] = {}
+        self.bans = Bans(ban_store, self._connections.values, self.write, self._wall_now, push)
+        self._heed(settings)
         self._sink = sink
         self._journal = journal
         self._damper = Damper()
         self._doors: dict[str, Door] = {}
-        self._connections: dict[Guest, Connection] = {}
         self._wall_offset = time.time() - self.now()
         self._numbers = count(1)
         self._run = f"{int(time.time()):x}{secrets.token_hex(1)}"  # grows with time: the store appends
@@ -137,6 +143,7 @@ class Gate:
         self.credentials = credentials
         self.policy = _policy(settings)
         self.associations.limits = settings.connections
+        self._heed(settings)
         self._known.cache_clear()
         for door in opened.values():
             door.open()
@@ -314,6 +321,14 @@ class Gate:
     def _note(self, event: Event, outcome: Outcome = Outcome.SUCCESS, reason: str | None = None) -> None:
         detail = {"gate": self.settings.name, "version": __version__}
         self.write((Record(self.wall(self.now()), event, outcome, reason=reason, detail=detail),))
+
+    def _wall_now(self) -> float:
+        return self.wall(self.now())
+
+    def _heed(self, settings: GateSettings) -> None:
+        """Whom no detector may hold off."""
+        self.bans.spared = Spared.of(settings.rules, (each.proxy_protocol_from for each in settings.listeners))
+        self.bans.delay, self.bans.cap = settings.detect.delay, settings.detect.cap
 
     def _is_known(self, address: Address) -> bool:
         return self._known(address)

@@ -8,6 +8,7 @@ from typing import Protocol
 from dicomgate.audit.record import Record
 from dicomgate.audit.sink import Recorded
 from dicomgate.facts import Origin
+from dicomgate.gate.bans import Bans
 from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.credentials import Credentials
@@ -47,6 +48,7 @@ class Host(Protocol):
     upstreams: Upstreams
     credentials: Credentials
     associations: Associations
+    bans: Bans
     half_open: HalfOpen[Guest]
     upstream_token: UpstreamToken
     revocations: Revocations | None

@@ -37,7 +37,8 @@ class Journal:
         """Log a record, when it is worth a line."""
         if record.event in _QUIET and record.outcome is Outcome.SUCCESS and not self._verbose:
             return
-        level = "info" if record.outcome is Outcome.SUCCESS else "warning"
+        routine = record.outcome is Outcome.SUCCESS and record.event is not Event.FINDING
+        level = "info" if routine else "warning"
         values = {name: value for name in FIELDS[3:] if (value := getattr(record, name)) not in (None, "")}
         values["detail"] = dict(record.detail)
         self.say(level, record.event.value, outcome=record.outcome.value, **values)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from dicomgate.detect.settings import DetectSettings
 from dicomgate.policy.model import NOBODY, Endpoint, Networks, Rules
 from dicomgate.policy.verdict import Direction, Route
 from dicomgate.session.limits import SessionLimits
@@ -99,6 +100,7 @@ class GateSettings:
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     on_audit_failure: str = "refuse"
     """`refuse`: no association without a durable record; `continue`: let it pass and count it."""
+    detect: DetectSettings = field(default_factory=DetectSettings)
     archive_tls: Mapping[str, ClientTls] = field(default_factory=dict)
     """By name of the archive; one that is missing is spoken to in plaintext."""
     peer_tls: Mapping[str, ClientTls] = field(default_factory=dict)

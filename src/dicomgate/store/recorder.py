@@ -48,6 +48,7 @@ class Recorder:
 
     `submit` is for one thread, that of the event loop; `done` and `health` are called there too, through
     `call_soon` (asyncio: `loop.call_soon_threadsafe`), all news of one commit in one call.
+    `noticed` is told, on the writer thread, of the record of lost records that the recorder makes itself.
     When a commit fails, every waiting `done` gets False at once and its records are forgotten: what was not
     admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
     succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
@@ -67,6 +68,7 @@ class Recorder:
         clock: Callable[[], float] = time.time,
         checkpoints: Checkpoints | None = None,
         retention: Retention | None = None,
+        noticed: Callable[[Record], None] = lambda record: None,
         committed: Call | None = None,
     ) -> None:
         self._engine = engine
@@ -77,6 +79,7 @@ class Recorder:
         self._retry = retry
         self._lazy = lazy
         self._clock = clock
+        self._noticed = noticed
         self._checkpoints = checkpoints
         self._retention = retention
         self._committed = committed
@@ -231,6 +234,8 @@ class Recorder:
             raise StoreError(f"{self._path}: replaced by another file while in use")
 
     def _kept(self, entries: list[_Entry], lost: int) -> None:
+        if lost:
+            self._noticed(self._loss(lost))
         with self._changed:
             for entry in entries:
                 if entry.done is not None:

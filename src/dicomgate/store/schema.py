@@ -13,7 +13,7 @@ from dicomgate.audit.leaf import Value, canonical
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0004"
+REVISION = "0005"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
@@ -78,6 +78,33 @@ SINK_CURSORS = Table(
     Column("sequence", BigInteger(), nullable=False),
 )
 """Up to which record each sink beside the store has surely delivered."""
+BANS = Table(
+    "bans",
+    METADATA,
+    Column("identifier", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("rung", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("lifted", Double),
+    Column("revision", Integer, nullable=False),
+    Column("placed_recorded", Integer, nullable=False),
+    Column("ended_recorded", Integer, nullable=False),
+)
+"""Who is held off (detect/ban.py). `revision` grows with every change, so that a gate sees at a glance what is new; the
+last two say whether its beginning and its end have their records."""
+Index("bans_revision", BANS.c.revision)
+
+LEARNED = Table(
+    "learned",
+    METADATA,
+    Column("detector", Text, primary_key=True),
+    Column("memory", Text, nullable=False),
+)
+"""What detectors have learned, as JSON, to be taken up again after a restart."""
 
 TREE = Table(
     "tree",

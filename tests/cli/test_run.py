@@ -261,7 +261,7 @@ cli.main()
     assert done.returncode == 0, done.stderr
     events = [json.loads(line)["event"] for line in done.stderr.splitlines() if line.startswith("{")]
     assert "configuration_loaded" in events
-    assert events[-1] == "gate_stopped"
+    assert "gate_stopped" in events  # what a detector says of the reload may come behind it
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "test-policy": ("rules", "test_policy"),
     "demo": ("about", "demo"),
     "audit": ("audit", "audit"),
+    "ban": ("ban", "ban"),
+    "detect": ("detect", "detect"),
     "user": ("user", "user"),
     "break-glass": ("break_glass", "break_glass"),
     "login": ("login", "login"),

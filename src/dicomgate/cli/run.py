@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.cli.delivery import Delivery
+from dicomgate.cli.detection import Detection
 from dicomgate.cli.identity import UserIdentity
 from dicomgate.cli.metrics import MetricsServer, Observed
 from dicomgate.cli.revocations import Authorities
@@ -27,7 +29,7 @@ from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
 from dicomgate.sinks.metrics import Tally
 from dicomgate.store.checkpoints import Checkpoints
-from dicomgate.store.database import open_store, path_of
+from dicomgate.store.database import StoreError, open_store, path_of
 from dicomgate.store.feed import Feed
 from dicomgate.store.keys import signer
 from dicomgate.store.recorder import Recorder
@@ -47,6 +49,7 @@ def run(
     _calm_the_collector()
     loop = asyncio.new_event_loop()
     journal = Journal(verbose=verbose)
+    detection = Detection(configuration, engine, partial(_call_on, loop), journal)
     revocations = Authorities(loop.call_soon_threadsafe)
     gate: Gate | None = None
     checkpoints = _checkpoints(configuration, engine, journal)
@@ -63,18 +66,30 @@ def run(
         checkpoints=checkpoints,
         retention=_retention(configuration, journal, delivery.needed),
         committed=delivery.wake,
+        noticed=detection.notice,
     )
     tally = Tally(recorder)
+    sink = detection.sink(tally)
     if checkpoints.conflict:
         journal.say("critical", "checkpoint_conflict", reason=checkpoints.conflict)
         conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
-        tally.submit([conflict])
-    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, tally, journal)
+        sink.submit([conflict])
+    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, sink, journal)
     try:
-        gate = Gate(configuration.settings, tally, journal, loop, revocations=revocations, desk=identity.desk)
+        gate = Gate(
+            configuration.settings,
+            sink,
+            journal,
+            loop,
+            revocations=revocations,
+            desk=identity.desk,
+            ban_store=detection.bans,
+            push=detection.push,
+        )
+        detection.attach(gate)
         observed = Observed(gate, recorder, delivery, tally, configuration, feed.newest_checkpoint)
         metrics = MetricsServer(observed, journal)
-        running = _Running(gate, identity, observed, metrics, journal, config)
+        running = _Running(gate, identity, detection, observed, metrics, journal, config)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
@@ -85,18 +100,26 @@ def run(
         opened = gate.start()
     except OSError as error:
         identity.close()
+        detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     except TlsFilesError as error:  # changed since it was read and found good
         identity.close()
+        detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
+    except StoreError:
+        identity.close()
+        detection.close(_nothing)
+        _close(recorder, delivery, journal)
+        raise
     _say_ready(opened)
     try:
         loop.run_forever()
     finally:
         revocations.close()
         identity.close()
+        detection.close(partial(_turn, loop))
         _close(recorder, delivery, journal)
         loop.close()
 
@@ -138,6 +161,7 @@ class _Running:
 
     gate: Gate
     identity: UserIdentity
+    detection: Detection
     observed: Observed
     metrics: MetricsServer
     journal: Journal
@@ -162,6 +186,7 @@ def _reload(running: _Running) -> None:
             metrics.discard(prepared)
             raise
         running.identity.reload(fresh.identity)
+        running.detection.reload(fresh)
         metrics.use(prepared)
         observed.use(fresh)
         _say_ready(opened)
@@ -187,6 +212,16 @@ def _close(recorder: Recorder, delivery: Delivery, journal: Journal) -> None:
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop is closed, and with it whoever was to be told
         loop.call_soon_threadsafe(call)
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    """What was called for from other threads before the loop ended."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def _nothing() -> None:
+    """There is no loop that could have been asked for anything."""
 
 
 def _say_ready(opened: Iterable[tuple[str, str]]) -> None:

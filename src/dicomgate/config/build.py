@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dicomgate.config import schema
+from dicomgate.config.detection import detect_settings
 from dicomgate.config.document import Document
 from dicomgate.config.identity import verifiers
 from dicomgate.config.units import literal
@@ -51,6 +52,7 @@ def build(document: Document, base: Path) -> GateSettings:
         session=SessionLimits(**{field.name: getattr(limits, field.name) for field in fields(SessionLimits)}),
         connections=ConnectionLimits(**{field.name: getattr(limits, field.name) for field in fields(ConnectionLimits)}),
         on_audit_failure=document.audit.table.on_failure.value,
+        detect=detect_settings(document.detect.table),
         archive_tls={
             entry.table.name: _client_tls(entry.table.tls, base) for entry in document.archives if entry.table.tls
         },
@@ -170,4 +172,5 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         verifiers=None if table.verifiers is None else tuple(table.verifiers),
         username_roles=None if table.username_roles is None else tuple(table.username_roles),
         channels=None if table.channels is None else frozenset(table.channels),
+        never_block=table.never_block,
     )

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from dicomgate.config import directory_checks, island, kinds, schema, topology
 from dicomgate.config.document import Document, Entry
+from dicomgate.config.kinds import AlertSink
 from dicomgate.config.problem import Problem, WrongValueError, listed, shown
 from dicomgate.config.sinks import mistakes, sinks_with_tls
 from dicomgate.config.units import literal
@@ -311,6 +312,32 @@ def _archives_can_prove_themselves(document: Document) -> Iterator[Problem]:
             )
 
 
+def _never_block_names_addresses(document: Document) -> Iterator[Problem]:
+    """Its addresses are never held off; `any` would mean that nobody is."""
+    for peer in document.peers:
+        broad = [text for text in peer.table.networks if text == "any" or text.endswith("/0")]
+        if peer.table.never_block and broad:
+            yield document.error(
+                f"{peer.key}.networks",
+                f"expected the addresses of the devices, because never_block is true, came {shown(broad[0])}",
+                "no detector holds off an address of these networks; write those of the devices that must not be",
+            )
+
+
+def _alerts_have_receivers(document: Document) -> Iterator[Problem]:
+    for entry in document.sinks:
+        table = entry.table
+        if not isinstance(table, AlertSink):
+            continue
+        given = [key for key in ("urls_file", "urls_env") if entry.written(key)]
+        if len(given) != 1:
+            yield document.error(
+                f"{entry.key}.urls_file",
+                f"expected one of urls_file and urls_env, came {listed(given) if given else 'neither'}",
+                "name a file or an environment variable with one address of apprise a line",
+            )
+
+
 def _emergency_roles_are_granted(document: Document) -> Iterator[Problem]:
     emergency = {entry.table.name for entry in document.roles if entry.table.emergency}
     for peer in document.peers:
@@ -421,4 +448,6 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     *topology.CHECKS,
     *island.CHECKS,
     mistakes,
+    _never_block_names_addresses,
+    _alerts_have_receivers,
 )

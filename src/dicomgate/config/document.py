@@ -42,6 +42,7 @@ class Document:
     limits: Entry[schema.LimitsTable]
     audit: Entry[schema.AuditTable]
     identity: Entry[schema.IdentityTable]
+    detect: Entry[schema.DetectTable]
     metrics: Entry[schema.MetricsTable] | None
     login: Entry[schema.LoginTable] | None
     listeners: tuple[Entry[schema.ListenerTable], ...]
@@ -132,6 +133,7 @@ class _Reader:
             limits=self._single("limits", schema.LimitsTable),
             audit=self._single("audit", schema.AuditTable),
             identity=self._single("identity", schema.IdentityTable),
+            detect=self._single("detect", schema.DetectTable),
             metrics=self._single("metrics", schema.MetricsTable) if "metrics" in self.data else None,
             login=self._optional("login", schema.LoginTable),
             listeners=tuple(self._entries(arrays["listener"], schema.ListenerTable)),

@@ -25,16 +25,19 @@ from dicomgate.config.schema import (
     size_within,
     whole_within,
 )
+from dicomgate.detect.model import Severity
 from dicomgate.iam.ldap.filters import Filter
 from dicomgate.iam.ldap.settings import Groups, LdapSettings, Server
 from dicomgate.iam.oidc.settings import Algorithm, Introspection, OidcSettings, TokenRules
 from dicomgate.iam.settings import LocalSettings
+from dicomgate.sinks.alerts import AlertSettings
 from dicomgate.sinks.settings import MessageId
 from dicomgate.sinks.spool import BATCH
 
 MINUTE = 60.0
 Texts = Annotated[list[Annotated[str, AfterValidator(words.plain)]], BeforeValidator(one_or_many), Field(min_length=1)]
 _LOCAL = LocalSettings("")
+_ALERT = AlertSettings("")
 
 
 class LocalVerifier(VerifierTable):
@@ -284,6 +287,20 @@ class JsonlSink(SinkTable):
 
 class AlertSink(SinkTable):
     """Findings to people: mail, webhook, chat, pager."""
+
+    urls_file: FilePath | None = Field(
+        default=None, description="File with the receivers, one address of apprise a line. They hold secrets."
+    )
+    urls_env: str | None = Field(
+        default=None, description="Environment variable with the same. One of both is required."
+    )
+    minimum: Annotated[Severity, PlainValidator(words.one_of({word.value: word for word in Severity}))] = Field(
+        default=_ALERT.minimum, description="Least severity that is told: low, medium, high or critical."
+    )
+    group: Seconds = Field(
+        default=_ALERT.group, description="How long a finding waits for others, to be told in one message."
+    )
+    most_per_hour: Count = Field(default=_ALERT.most_per_hour, description="Most messages in an hour.")
 
 
 VERIFIERS: Mapping[str, type[VerifierTable]] = {

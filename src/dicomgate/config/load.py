@@ -11,6 +11,7 @@ from pathlib import Path
 from dicomgate.channel.model import Channel, Site
 from dicomgate.config.build import build, build_identity, build_trail
 from dicomgate.config.crosscheck import crosscheck
+from dicomgate.config.detection import alerts
 from dicomgate.config.document import read_document
 from dicomgate.config.files import examine_files
 from dicomgate.config.identity import login
@@ -25,6 +26,7 @@ from dicomgate.iam.oidc.settings import LoginSettings
 from dicomgate.iam.settings import IdentitySettings
 from dicomgate.policy.model import Endpoint
 from dicomgate.segment.model import Segmentation
+from dicomgate.sinks.alerts import AlertSettings
 from dicomgate.sinks.settings import SinkSettings
 from dicomgate.store.settings import TrailSettings
 
@@ -55,6 +57,8 @@ class Configuration:
     """By name of the sink; one that is missing has no `tls` of its own."""
     metrics: Endpoint | None = None
     """Where metrics are served."""
+    alerts: tuple[AlertSettings, ...] = ()
+    """Who is told of findings."""
 
 
 def load(path: Path, *, files: bool = True) -> Configuration:
@@ -102,6 +106,7 @@ def interpret(data: Mapping[str, object], file: str, base: Path) -> Configuratio
         sinks(document, base),
         sink_tls(document, base),
         None if document.metrics is None else document.metrics.table.bind,
+        alerts=alerts(document, base),
     )
 
 

@@ -7,13 +7,16 @@ What the tables say together is judged in crosscheck.py; what this version canno
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 
 from dicomgate.channel.model import Authentication, ChannelKind, Start, Termination
 from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
+from dicomgate.detect.catalogue import DETECTORS
+from dicomgate.detect.model import Rung
+from dicomgate.detect.settings import DetectSettings, RuleMode
 from dicomgate.gate.settings import ConnectionLimits, TlsProfile
 from dicomgate.iam.settings import DeskLimits, GuardLimits
 from dicomgate.policy.model import (
@@ -35,6 +38,7 @@ from dicomgate.store.settings import TrailSettings
 KiB, MiB = 1024, 1024**2
 DAY = 86400.0
 LARGEST_COUNT = 1_000_000
+LARGEST_NUMBER = 10**15
 
 
 class Kind(StrEnum):
@@ -444,6 +448,10 @@ class PeerTable(Table):
         default=None,
         description="Most associations of this peer at the same time. Absent: limits.associations_per_peer.",
     )
+    never_block: bool = Field(
+        default=False,
+        description="true: no detector may hold this peer off, nor any address of its networks; only a command may.",
+    )
 
 
 class RoleTable(Table):
@@ -779,6 +787,94 @@ class IdentityTable(Table):
     )
 
 
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_NUMBER:
+        raise WrongValueError(
+            f"expected a number above 0 and up to {LARGEST_NUMBER}, came {shown(value)}",
+            "write a number without quotes",
+        )
+    return float(value)
+
+
+_RUNGS = {rung.word: rung for rung in Rung}
+RungWord = Annotated[Rung, PlainValidator(words.one_of(_RUNGS))]
+RuleModeWord = Annotated[RuleMode, PlainValidator(words.one_of({mode.value: mode for mode in RuleMode}))]
+Titles = list[Title]
+
+
+class DetectRule(Table):
+    """`[detect.rules.D01]`: one detector's own settings."""
+
+    mode: RuleModeWord | None = Field(
+        default=None, description="off, simulate or respond. Absent: as `mode` of [detect]."
+    )
+    action: RungWord | None = Field(
+        default=None,
+        description=f"What is done: {', '.join(_RUNGS)}. Absent: as the detector has it.",
+    )
+    threshold: Annotated[float, PlainValidator(_number)] | None = Field(
+        default=None, description="How many it takes, in the detector's own unit. Absent: as the detector has it."
+    )
+    window: Annotated[float, PlainValidator(_seconds(30 * DAY))] | None = Field(
+        default=None, description="Within which time. Absent: as the detector has it."
+    )
+    duration: Annotated[float, PlainValidator(_seconds(30 * DAY))] | None = Field(
+        default=None, description="How long its action holds. Absent: as the detector has it."
+    )
+
+
+if TYPE_CHECKING:
+
+    class DetectRules(Table):
+        """One key for each detector of the catalogue; made below, because they are listed there."""
+
+else:
+    DetectRules = create_model(
+        "DetectRules",
+        __base__=Table,
+        __doc__="`[detect.rules]`: one detector each. Absent: the detector as it is.",
+        **{each.id: (DetectRule | None, Field(default=None, description=f"{each.title}.")) for each in DETECTORS},
+    )
+_DETECT = DetectSettings()
+
+
+class DetectTable(Table):
+    """`[detect]`: what attacks look like, and what is done about them."""
+
+    mode: RuleModeWord = Field(
+        default=_DETECT.mode,
+        description="off; simulate: find and alert, and only record what else would be done; respond: do it. "
+        "For all detectors without a mode of their own.",
+    )
+    at_most: RungWord = Field(
+        default=_DETECT.at_most,
+        description=f"The furthest that any detector may go: {', '.join(_RUNGS)}.",
+    )
+    learn: Annotated[float, PlainValidator(_seconds(90 * DAY))] = Field(
+        default=_DETECT.learn, description="How long records are watched before what was seen counts as usual."
+    )
+    delay: Annotated[float, PlainValidator(_seconds(60))] = Field(
+        default=_DETECT.delay, description="How long a connection is held by the action `delay`."
+    )
+    cap: Count = Field(
+        default=_DETECT.cap, description="Associations a party may have open at a time under the action `cap`."
+    )
+    firewall: bool = Field(
+        default=False,
+        description="true: banned addresses are also closed out by the nftables table of `dicomgate segment apply`.",
+    )
+    honey_titles: Titles = Field(
+        default=[], description="Array of AE titles that nobody has a reason to use or to send to."
+    )
+    honey_users: list[str] = Field(default=[], description="Array of user names that nobody has.")
+    honey_instances: list[Annotated[str, PlainValidator(words.uid)]] = Field(
+        default=[], description="Array of SOP Instance UIDs that nobody has a reason to touch."
+    )
+    rules: DetectRules | None = Field(
+        default=None, description="Table: settings of single detectors, such as [detect.rules.D05]."
+    )
+
+
 class LoginTable(Table):
     """`[login]`: the user of this very gate, where it stands at a desk: see `dicomgate login`."""
 
@@ -818,6 +914,7 @@ TABLES: dict[str, type[Table]] = {
     "limits": LimitsTable,
     "audit": AuditTable,
     "identity": IdentityTable,
+    "detect": DetectTable,
     "metrics": MetricsTable,
     "segmentation": SegmentationTable,
     "login": LoginTable,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
-from dicomgate.config.schema import SinkKind
 from dicomgate.policy.model import UpstreamIdentity
 
 
@@ -42,13 +41,6 @@ UNSUPPORTED = (
         "telling an archive of the user by a token of the gate's own",
         'write identity = "strip", "pass" or "map"',
         lambda value: value in (UpstreamIdentity.MINT, UpstreamIdentity.LOGIN),
-    ),
-    Unsupported(
-        "sink",
-        "kind",
-        'kind = "alert"',
-        "remove the table; findings are kept in gate.state",
-        lambda value: value is SinkKind.ALERT,
     ),
 )
 

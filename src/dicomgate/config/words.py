@@ -320,6 +320,15 @@ def sop_class(value: object) -> str:
     return _uid(value, "a SOP class", ("SOP Class", "Meta SOP Class"), "CTImageStorage")
 
 
+def uid(value: object) -> str:
+    """Any UID (PS3.5 9.1)."""
+    if not isinstance(value, str) or not is_valid_uid(value):
+        raise WrongValueError(
+            f"expected a UID, came {shown(value)}", "digits and dots, at most 64, no part with a leading zero"
+        )
+    return value
+
+
 def transfer_syntax(value: object) -> str:
     """The UID of a transfer syntax, from the UID or from its keyword (`JPEG2000Lossless`)."""
     return _uid(value, "a transfer syntax", ("Transfer Syntax",), "JPEG2000Lossless")

@@ -191,10 +191,14 @@ class GateOptions:
     max_associations: int | None = None
     tls: Identity | None = None
     """How clients are met; None is plaintext."""
+    detection: bool = True
     profile: bool = False
     """Run it under cProfile; the profile stands in `PROFILE` in its room when it ends."""
 
 
+DETECTION_OFF = """[detect]
+mode = "off"
+"""
 UNLIMITED = dict.fromkeys(
     ("associations", "associations_per_peer", "associations_per_address", "half_open", "half_open_per_address"), 20000
 )
@@ -238,6 +242,7 @@ assurance = "address"
 may = [{may}]
 archive = "main"
 
+{"" if options.detection else DETECTION_OFF}
 {limits if options.limits else ""}"""
 
     def start(self, target: Address, room: Path) -> Address:

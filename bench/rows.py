@@ -9,7 +9,7 @@ from statistics import quantiles
 
 from bench import dcmtk, orthanc
 from bench.measure import Ceiling, Metric, Plan, Ratio, Table, Values, say, take_turns
-from bench.paths import HAProxy, Nginx, RelayPath, Stunnel
+from bench.paths import Gate, GateOptions, HAProxy, Nginx, RelayPath, Stunnel
 from bench.process import LOOPBACK, Address, Load, MeasurementError
 
 AFTERMATH = 0.3
@@ -214,6 +214,36 @@ def set_up(plan: Plan) -> Iterator[Table]:
             yield take_turns(table, paths, plan.rounds, once)
 
 
+def detection(plan: Plan) -> Iterator[Table]:
+    """What detection costs: the same associations with every detector and with none."""
+    without = "gate, no detection"
+    table = Table(
+        "Detection",
+        f"{plan.associations} associations with one C-ECHO each, 16 at a time, with all detectors looking at every "
+        "record and with none.",
+        (Metric("rate", "associations/s", digits=0), Metric("cpu_per_association", "gate CPU µs each", 1e6, 0)),
+        (Ratio("association set-up with detection, CPU", "cpu_per_association", without, 1.10, 1.05),),
+    )
+    say(table.title)
+    paths = [Gate(), Gate(GateOptions(detection=False), without)]
+    with Load("responder") as responder:
+        target = (LOOPBACK, responder.report(10)["port"])
+        with _all_before(plan, table, paths, target) as addresses:
+
+            def once(path: RelayPath) -> Values:
+                def load() -> Values:
+                    with Load("clients", "churn", *addresses[path.name], plan.associations, 16) as clients:
+                        return clients.report(180)
+
+                values = _with_cpu(path, load)
+                return {
+                    "rate": plan.associations / values["seconds"],
+                    "cpu_per_association": values["cpu"] / plan.associations,
+                }
+
+            yield take_turns(table, paths, plan.rounds, once)
+
+
 def idle(plan: Plan) -> Iterator[Table]:
     """Memory of established associations that say nothing."""
     table = Table(
@@ -325,6 +355,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "small": small,
     "no-stall": no_stall,
     "set-up": set_up,
+    "detection": detection,
     "idle": idle,
     "half-open": half_open,
 }

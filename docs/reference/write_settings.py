@@ -21,6 +21,7 @@ from dicomgate.config import directory_words, schema, units, words
 from dicomgate.config.document import table_in
 from dicomgate.config.kinds import KINDS
 from dicomgate.config.unsupported import UNSUPPORTED
+from dicomgate.detect.model import Rung
 from dicomgate.policy.model import Assurance, Verb
 
 WORDS = {
@@ -60,6 +61,7 @@ WORDS = {
     directory_words.realm: "name of a realm",
     units.endpoint: "HOST:PORT",
     units.bind: "ADDRESS:PORT",
+    words.uid: "UID",
 }
 """What a validator accepts, for those that are known by name."""
 
@@ -70,6 +72,7 @@ UNITS = {
     "whole_within": "whole number",
     "seconds_within": "time",
     "_count": "whole number",
+    "_number": "number",
     "_state": "URL",
     "_shared": "URL",
 }
@@ -98,6 +101,7 @@ def text() -> str:
     parts = [INTRODUCTION]
     for name, table in schema.TABLES.items():
         parts.append(_section(f"[{name}]", name, table))
+        parts += _inner(table, f"[{name}]", name)
     for name, table in schema.ARRAYS.items():
         parts.append(_section(f"[[{name}]]", name, table))
         parts += _inner(table, f"[[{name}]]", name)
@@ -112,7 +116,20 @@ def text() -> str:
 def _inner(table: type[BaseModel], heading: str, name: str) -> list[str]:
     """Sections of the tables that this one's keys hold."""
     within = {key: inner for key, found in table.model_fields.items() if (inner := table_in(found)) is not None}
-    return [_section(f"{key} of {heading}", f"{name}.{key}", inner) for key, inner in within.items()]
+    return [
+        text
+        for key, inner in within.items()
+        for text in (
+            _section(f"{key} of {heading}", f"{name}.{key}", inner),
+            *(_one_detector(inner) if inner is schema.DetectRules else ()),
+        )
+    ]
+
+
+def _one_detector(rules: type[BaseModel]) -> list[str]:
+    """All of its keys hold the same table; it is described once."""
+    (table,) = {table_in(found) for found in rules.model_fields.values()}
+    return [] if table is None else [_section("A detector, [detect.rules.ID]", "detect.rules.ID", table)]
 
 
 def _section(heading: str, table_name: str, table: type[BaseModel], keys: Iterable[str] | None = None) -> str:
@@ -244,7 +261,7 @@ def _default(found: FieldInfo) -> str:
 
 
 def _shown(value: Enum) -> str:
-    return value.word if isinstance(value, Assurance) else str(value.value)
+    return value.word if isinstance(value, Assurance | Rung) else str(value.value)
 
 
 def size(count: int) -> str:

@@ -28,7 +28,7 @@ RECORDS = read("docs", "reference", "records.md")
 DEFAULTS = read("docs", "design", "defaults.md")
 
 
-@pytest.mark.parametrize("page", ["settings", "verbs", "checks"])
+@pytest.mark.parametrize("page", ["settings", "verbs", "checks", "detectors"])
 def test_written_pages_are_current(page: str) -> None:
     written = script("docs", "reference", f"write_{page}.py").text()
     assert read("docs", "reference", f"{page}.md") == written, f"run docs/reference/write_{page}.py"

@@ -160,6 +160,7 @@ def _line(record: Record) -> str:
         record.event.value,
         record.address or "",
         who,
+        record.user or "",
         record.verb or "",
         record.status or "",
         record.refusal_id or "",

@@ -24,6 +24,8 @@ class Event(StrEnum):
     OPERATION = "operation"
     OPERATION_REFUSED = "operation_refused"
     RECORDS_LOST = "records_lost"
+    CHANNEL_UP = "channel_up"
+    CHANNEL_DOWN = "channel_down"
     USER_CHANGED = "user_changed"
     USER_LOCKED_OUT = "user_locked_out"
     EMERGENCY_STARTED = "emergency_started"

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "break-glass": ("break_glass", "break_glass"),
     "login": ("login", "login"),
     "pki": ("pki", "pki"),
+    "channel": ("channel", "channel"),
     "segment": ("segment", "segment"),
     "assess": ("assess", "assess"),
     "watch": ("watch", "watch"),

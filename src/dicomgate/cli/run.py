@@ -16,6 +16,7 @@ import typer
 from sqlalchemy import Engine
 
 from dicomgate.audit.record import Event, Outcome, Record
+from dicomgate.channel.watch import Change, Watcher
 from dicomgate.cli.delivery import Delivery
 from dicomgate.cli.detection import Detection
 from dicomgate.cli.identity import UserIdentity
@@ -75,6 +76,7 @@ def run(
         conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
         sink.submit([conflict])
     identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, sink, journal)
+    channels = Watcher(configuration.channels, lambda change: _call_on(loop, lambda: _tell(gate, change)))
     try:
         gate = Gate(
             configuration.settings,
@@ -85,11 +87,12 @@ def run(
             desk=identity.desk,
             ban_store=detection.bans,
             push=detection.push,
+            channels=channels,
         )
         detection.attach(gate)
         observed = Observed(gate, recorder, delivery, tally, configuration, feed.newest_checkpoint)
         metrics = MetricsServer(observed, journal)
-        running = _Running(gate, identity, detection, observed, metrics, journal, config)
+        running = _Running(gate, identity, channels, detection, observed, metrics, journal, config)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
@@ -97,18 +100,22 @@ def run(
         metrics.use(metrics.prepare(configuration.metrics))
         # Before the first record of this run: a sink that is new begins with it.
         delivery.apply(configuration, feed.newest())
+        channels.start()
         opened = gate.start()
     except OSError as error:
+        channels.close()
         identity.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     except TlsFilesError as error:  # changed since it was read and found good
+        channels.close()
         identity.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
     except StoreError:
+        channels.close()
         identity.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
@@ -117,6 +124,7 @@ def run(
     try:
         loop.run_forever()
     finally:
+        channels.close()
         revocations.close()
         identity.close()
         detection.close(partial(_turn, loop))
@@ -161,6 +169,7 @@ class _Running:
 
     gate: Gate
     identity: UserIdentity
+    channels: Watcher
     detection: Detection
     observed: Observed
     metrics: MetricsServer
@@ -186,6 +195,7 @@ def _reload(running: _Running) -> None:
             metrics.discard(prepared)
             raise
         running.identity.reload(fresh.identity)
+        running.channels.reload(fresh.channels)
         running.detection.reload(fresh)
         metrics.use(prepared)
         observed.use(fresh)
@@ -212,6 +222,11 @@ def _close(recorder: Recorder, delivery: Delivery, journal: Journal) -> None:
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop is closed, and with it whoever was to be told
         loop.call_soon_threadsafe(call)
+
+
+def _tell(gate: Gate | None, change: Change) -> None:
+    if gate is not None:
+        gate.channel_changed(change.name, change.up, change.why)
 
 
 def _turn(loop: asyncio.AbstractEventLoop) -> None:

@@ -57,6 +57,7 @@ class Connection:
 
     __slots__ = (
         "_began",
+        "_called_host",
         "_candidates",
         "_connect_deadline",
         "_connecting",
@@ -81,6 +82,7 @@ class Connection:
         self._began = now
         self._kept_alive = False
         self._route: Route | None = None
+        self._called_host: str | None = None
         self._counted: AssociationPermit | None = None
         self._half_open = True
         self._gone = False
@@ -305,6 +307,11 @@ class Connection:
         while self._candidates:
             address = self._candidates.pop(0)
             now = self._gate.now()
+            closed = self._closed_to(address[1][0])
+            if closed is not None:
+                failure = f"channel {closed} is down"
+                self._gate.report_unreachable(address, failure)
+                continue
             try:
                 sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             except OSError as error:
@@ -378,6 +385,7 @@ class Connection:
     def _reached(self, sock: socket.socket, address: SocketAddress) -> None:
         self._links[Side.ACCEPTOR] = self._link(Side.ACCEPTOR, sock)
         self._connecting = None
+        self._called_host = address[1][0]
         self._gate.upstreams.answered(address)
         self.handle(Connected())
         self._regulate()
@@ -415,6 +423,23 @@ class Connection:
             if link.pending_bytes and now - link.stalled_since >= self._gate.settings.session.write_stall:
                 self.handle(Stalled(side))
                 return
+
+    def channel_lost(self, name: str) -> None:
+        """A channel is down: who was let in because of it goes, and so does who was called through it."""
+        if self.origin.channel == name and self._demands_a_channel():
+            self.handle(Ordered(f"channel {name} is down"))
+        elif self._called_host is not None and self._closed_to(self._called_host) == name:
+            self.handle(Ordered(f"channel {name} to the called party is down"))
+
+    def _demands_a_channel(self) -> bool:
+        """Who has no route yet may still turn out to be somebody who does."""
+        rules = self._gate.settings.rules
+        asked = any(each.channels is not None for each in rules.listeners if each.name == self.origin.listener)
+        return asked or self._route is None or self._route.peer.channels is not None
+
+    def _closed_to(self, host: str) -> str | None:
+        channels = self._gate.channels
+        return None if channels is None else channels.closed_to(host)
 
     def reloaded(self) -> None:
         """The rules have changed."""

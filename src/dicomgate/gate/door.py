@@ -67,6 +67,13 @@ class Door:
             if now >= arrival.deadline:
                 arrival.late()
 
+    def channel_lost(self, name: str) -> None:
+        """Who is still coming in through this channel has lost its proof."""
+        for arrival in tuple(self._arriving):
+            if arrival.origin.channel == name:
+                self.refuse(arrival.origin, f"channel[{name}]", f"channel {name} went down")
+                arrival.drop()
+
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             try:
@@ -81,7 +88,9 @@ class Door:
                     return
                 continue  # the caller was gone before it was accepted
             sock.setblocking(False)
-            origin = Origin(self.settings.name, _address(where[0]), where[1])
+            channels = self._gate.channels
+            carrier = None if channels is None else channels.carrier_of(sock)
+            origin = Origin(self.settings.name, _address(where[0]), where[1], channel=carrier)
             if origin.address in self.settings.proxy_protocol_from:
                 greeter = _Greeter(self, self._gate, sock, origin)
                 self._arriving[greeter] = None
@@ -166,7 +175,7 @@ class _Greeter:
                 self._refused(why)
             case ProxyHeader(source, _, consumed):
                 origin = self.origin
-                if source is not None:
+                if source is not None:  # whatever carried the balancer says nothing of who is behind it
                     origin = Origin(origin.listener, _plain(source.address), source.port, proxied_by=origin.address)
                 self._leave()
                 self._sock.recv(consumed)  # what follows belongs to the next protocol

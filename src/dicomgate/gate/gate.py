@@ -24,7 +24,7 @@ from dicomgate.gate.connection import Connection
 from dicomgate.gate.credentials import Credentials
 from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
-from dicomgate.gate.host import Guest, Revocations
+from dicomgate.gate.host import Channels, Guest, Revocations
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
@@ -49,7 +49,7 @@ class Gate:
 
     `desk` is where users are verified; None stands for a gate without verifiers. `upstream_token` makes what tells
     an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
-    it, nobody gets in there.
+    it, nobody gets in there. `channels` knows what came through which tunnel; without it, nothing has.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Gate:
         revocations: Revocations | None = None,
         ban_store: BanStore | None = None,
         push: Push | None = None,
+        channels: Channels | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -80,6 +81,7 @@ class Gate:
         self._connections: dict[Guest, Connection] = {}
         self.bans = Bans(ban_store, self._connections.values, self.write, self._wall_now, push)
         self._heed(settings)
+        self.channels = channels
         self._sink = sink
         self._journal = journal
         self._damper = Damper()
@@ -169,6 +171,17 @@ class Gate:
                 connection.handle(Ordered("the gate is stopping"))
         self.loop.call_later(self.settings.connections.drain, self._end_all)
         self._check_drained()
+
+    def channel_changed(self, name: str, up: bool, why: str) -> None:
+        """A channel went up or down. What came through one that is down has lost its proof, and ends."""
+        event, outcome = (Event.CHANNEL_UP, Outcome.SUCCESS) if up else (Event.CHANNEL_DOWN, Outcome.FAILURE)
+        self.write((Record(self.wall(self.now()), event, outcome, reason=why, detail={"channel": name}),))
+        if up:
+            return
+        for door in self._doors.values():
+            door.channel_lost(name)
+        for connection in tuple(self._connections.values()):
+            connection.channel_lost(name)
 
     def _end_all(self) -> None:
         for connection in tuple(self._connections.values()):

@@ -28,6 +28,16 @@ class Revocations(Protocol):
         """`certificate` (DER) came to a listener with `tls`. `done` is called once, on the loop: None, or why not."""
 
 
+class Channels(Protocol):
+    """Who knows which tunnels are up, and what came through one; never blocks its caller."""
+
+    def carrier_of(self, sock: socket.socket) -> str | None:
+        """The channel that is up and is proven to have carried this accepted connection, by name; None: no channel."""
+
+    def closed_to(self, host: str) -> str | None:
+        """The channel that alone may carry what is sent to this literal address, and is down; None: send it."""
+
+
 class Guest(Protocol):
     """A connection that holds a place before it has asked for an association."""
 
@@ -52,6 +62,7 @@ class Host(Protocol):
     half_open: HalfOpen[Guest]
     upstream_token: UpstreamToken
     revocations: Revocations | None
+    channels: Channels | None
 
     def now(self) -> float:
         """Seconds of a steady clock."""
@@ -93,6 +104,7 @@ class Host(Protocol):
 class Arrival(Protocol):
     """A connection whose bytes are not DICOM yet: a PROXY header or a TLS handshake is still to come."""
 
+    origin: Origin
     deadline: float
 
     def late(self) -> None:

@@ -299,13 +299,18 @@ class Ledger:
 
 
 def _transport(origin: Origin) -> Mapping[str, object]:
-    """What a TLS handshake brought; nothing on a plaintext connection."""
+    """The channel that carried it and what a TLS handshake brought; nothing of a plain connection."""
     tls = origin.tls
-    if tls is None:
+    if tls is None and origin.channel is None:
         return NO_DETAIL
-    detail: dict[str, object] = {"tls_version": tls.version, "tls_cipher": tls.cipher}
-    if tls.certificate is not None:
-        detail["certificate_sha256"] = tls.certificate.sha256
+    detail: dict[str, object] = {}
+    if origin.channel is not None:
+        detail["channel"] = origin.channel
+    if tls is not None:
+        detail["tls_version"] = tls.version
+        detail["tls_cipher"] = tls.cipher
+        if tls.certificate is not None:
+            detail["certificate_sha256"] = tls.certificate.sha256
     return detail
 
 

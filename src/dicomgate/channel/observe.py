@@ -1,0 +1,106 @@
+"""One end of a channel, looked at for `verify`, applied and taken down: the tunnel, its rules and routes, an echo."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from dicomgate.channel import guard, vici, wg, words
+from dicomgate.channel.echo import Echo, EchoTarget, echo
+from dicomgate.channel.ipsec import remote_of
+from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind, Termination
+from dicomgate.channel.problem import ChannelError
+from dicomgate.channel.programs import LOOKING, run
+from dicomgate.channel.verify import Observation
+from dicomgate.policy.model import Network
+
+
+def observe(
+    channel: Channel,
+    end: ChannelEnd,
+    target: EchoTarget | None,
+    *,
+    vici_socket: Path = vici.SOCKET,
+    ask: Callable[[EchoTarget], Echo] = echo,
+) -> Observation:
+    """Everything `judge` wants to know, seen once. What cannot be seen is said in the observation, not raised."""
+    before, _ = _tunnel(channel, end, vici_socket)
+    answer = None if target is None else ask(target)
+    after, problem = _tunnel(channel, end, vici_socket)
+    rules, rules_problem = _rules(channel)
+    received, sent = zip(_counted(channel, end, before), _counted(channel, end, after), strict=True)
+    return Observation(
+        daemon=after if isinstance(after, vici.Daemon) else None,
+        device=after if isinstance(after, wg.Device) else None,
+        problem=problem,
+        rules=rules,
+        rules_problem=rules_problem,
+        routes=tuple((str(network), _route(network)) for network in remote_of(channel, end).networks.members),
+        echo=answer,
+        received=received,
+        sent=sent,
+        wall=wg.wall(),
+    )
+
+
+def apply(channel: Channel, end: ChannelEnd, *, vici_socket: Path = vici.SOCKET) -> None:
+    """First the rules that keep its traffic out of the clear, then the tunnel."""
+    if end.termination is Termination.GATE_HOST or end.interface is not None:
+        run(["nft", "-j", "-f", "-"], text=guard.table(channel, end))
+    if end.termination is not Termination.GATE_HOST:
+        return
+    if channel.kind is ChannelKind.IPSEC:
+        vici.apply(channel, end, vici_socket)
+    else:
+        wg.apply(channel, end)
+
+
+def take_down(channel: Channel, end: ChannelEnd, *, vici_socket: Path = vici.SOCKET) -> None:
+    """Remove the tunnel. The rules stay: what belonged into it does not leave in clear now."""
+    if end.termination is not Termination.GATE_HOST:
+        raise ChannelError(f"channel {channel.name} does not end on this host", "take it down where it ends")
+    if channel.kind is ChannelKind.IPSEC:
+        vici.take_down(channel, vici_socket)
+    else:
+        wg.take_down(channel, end)
+
+
+def _tunnel(channel: Channel, end: ChannelEnd, vici_socket: Path) -> tuple[vici.Daemon | wg.Device | None, str | None]:
+    if end.termination is not Termination.GATE_HOST:
+        return None, f"it ends on another machine ({end.termination.value}), which has to be looked at there"
+    try:
+        if channel.kind is ChannelKind.IPSEC:
+            return vici.look(vici_socket), None
+        return wg.look(words.interface(channel, end) or ""), None
+    except ChannelError as error:
+        return None, error.text
+
+
+def _counted(channel: Channel, end: ChannelEnd, tunnel: vici.Daemon | wg.Device | None) -> tuple[int, int]:
+    """Bytes in and out."""
+    match tunnel:
+        case vici.Daemon(sas=sas):
+            children = [child for sa in sas if sa.name == channel.name for child in sa.children]
+            return sum(child.bytes_in for child in children), sum(child.bytes_out for child in children)
+        case wg.Device(peers=peers):
+            ours = [peer for peer in peers if peer.public_key == remote_of(channel, end).public_key]
+            return sum(peer.received for peer in ours), sum(peer.sent for peer in ours)
+        case None:
+            return 0, 0
+
+
+def _rules(channel: Channel) -> tuple[tuple[guard.Rule, ...] | None, str | None]:
+    try:
+        answer = run(["nft", "-j", "list", "table", "inet", words.table(channel)], seconds=LOOKING)
+        return tuple(guard.listed(answer, channel)), None
+    except ChannelError as error:
+        return None, error.text
+
+
+def _route(network: Network) -> str | None:
+    """The interface that a packet to this network takes now; None when there is no way."""
+    some = network.network_address + (0 if network.num_addresses == 1 else 1)
+    try:
+        answer = json.loads(run(["ip", "-j", "route", "get", str(some)], seconds=LOOKING))
+        return str(answer[0]["dev"])
+    except (ChannelError, ValueError, LookupError, TypeError):
+        return None

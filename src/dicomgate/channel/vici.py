@@ -1,0 +1,255 @@
+"""strongSwan asked and told over vici: security associations, policies and plugins out; connections and keys in.
+
+Needs the package of the extra `channel`. Every answer has a deadline: charon can be there and say nothing.
+"""
+
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicomgate.channel import ipsec
+from dicomgate.channel.keys import read_secret
+from dicomgate.channel.liveness import Look
+from dicomgate.channel.model import Authentication, Channel, ChannelEnd
+from dicomgate.channel.problem import ChannelError
+
+SOCKET = Path("/var/run/charon.vici")
+LOOKING, CHANGING = 2.0, 20.0
+"""Seconds for an answer: about what is, and about what is to be done."""
+_USER_SPACE = "kernel-libipsec"
+_NAMED_PORT = re.compile(r"(.*\[(tcp|udp))/([a-z][a-z0-9_-]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One CHILD_SA: what carries the traffic. Algorithms and selectors in strongSwan's spelling."""
+
+    name: str
+    state: str
+    protocol: str
+    encryption: str
+    key_size: int
+    integrity: str
+    local_ts: tuple[str, ...]
+    remote_ts: tuple[str, ...]
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSa:
+    """One IKE_SA and its children. `waiting`: it has asked the other end something and got no answer yet."""
+
+    name: str
+    version: int
+    state: str
+    local_id: str
+    remote_id: str
+    remote_host: str
+    encryption: str
+    key_size: int
+    integrity: str
+    prf: str
+    group: str
+    waiting: bool
+    children: tuple[Child, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What charon says of itself. `policies` are the names of the children that the kernel holds policies for."""
+
+    plugins: frozenset[str]
+    sas: tuple[IkeSa, ...]
+    policies: frozenset[str]
+
+    @property
+    def in_user_space(self) -> bool:
+        """ESP is done by charon itself: the kernel has no policies, and drops nothing on its own."""
+        return _USER_SPACE in self.plugins
+
+
+def look(path: Path = SOCKET) -> Daemon:
+    """Ask charon; ChannelError when it cannot be asked or answers something else."""
+    with _session(path, LOOKING) as session:
+        plugins = frozenset(_text(each) for each in session.stats().get("plugins", ()))
+        sas = tuple(_ike_sa(name, values) for answer in session.list_sas() for name, values in answer.items())
+        policies = frozenset(
+            _text(values.get("child", b""))
+            for answer in session.list_policies({"trap": "yes"})
+            for values in answer.values()
+        )
+    return Daemon(plugins, sas, policies)
+
+
+def judge_life(channel: Channel, end: ChannelEnd, daemon: Daemon) -> Look:
+    """Does the tunnel carry all that it should, by charon's account?"""
+    ours = [sa for sa in daemon.sas if sa.name == channel.name and sa.state == "ESTABLISHED"]
+    installed = {child.name: child for sa in ours for child in sa.children if child.state == "INSTALLED"}
+    received = sum(child.bytes_in for child in installed.values())
+    waiting = any(sa.waiting for sa in ours)
+    missing = [name for name, _, _ in ipsec.selectors(channel, end) if name not in installed]
+    if not ours:
+        return Look("there is no IKE SA")
+    if missing:
+        return Look(f"there is no CHILD_SA {missing[0]}", received, waiting)
+    if end.interface is None and end.mark is None:
+        if daemon.in_user_space:
+            return Look("kernel-libipsec is loaded: write interface (ipsec0) at our end", received, waiting)
+        unguarded = [name for name in installed if name not in daemon.policies]
+        if unguarded:
+            return Look(f"the kernel holds no policy for {unguarded[0]}", received, waiting)
+    return Look(None, received, waiting)
+
+
+def apply(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
+    """Load credentials and connection, and begin if this end begins. What was there under this name is replaced.
+
+    All files are read, and every value is judged, before charon is told anything.
+    """
+    section: dict[str, Any] = ipsec.connection(channel, end)
+    remote = ipsec.remote_of(channel, end)
+    certificates: list[bytes] = []
+    key: bytes | None = None
+    shared: dict[str, Any] | None = None
+    if channel.authentication is Authentication.PSK:
+        if channel.psk_file is None:
+            raise ChannelError(f"channel[{channel.name}].psk_file: expected this key", "name a file")
+        owners = [str(end.identity), str(remote.identity)]
+        shared = {"id": channel.name, "type": "IKE", "data": read_secret(channel.psk_file).encode(), "owners": owners}
+    else:
+        chain = _pem(_named(channel, "ends.certificate", end.certificate))
+        authorities = _pem(_named(channel, "ca", channel.ca))
+        key = _read(_named(channel, "ends.key", end.private_key))
+        section["local"]["certs"] = chain[:1]
+        section["remote"]["cacerts"] = authorities
+        certificates = chain[1:]
+    with _session(path, CHANGING) as session:
+        for certificate in certificates:
+            session.load_cert({"type": "X509", "flag": "NONE", "data": certificate})
+        if key is not None:
+            session.load_key({"type": "any", "data": key})
+        if shared is not None:
+            session.load_shared(shared)
+        session.load_conn({channel.name: section})
+
+
+def take_down(channel: Channel, path: Path = SOCKET) -> None:
+    """Unload the connection and end its SAs. That there is none is fine."""
+    with _session(path, CHANGING) as session:
+        known = [_text(name) for name in session.get_conns().get("conns", ())]
+        if channel.name in known:
+            session.unload_conn({"name": channel.name})
+        if any(channel.name in answer for answer in session.list_sas({"ike": channel.name})):
+            for _ in session.terminate({"ike": channel.name, "timeout": "5000", "loglevel": "-1"}):
+                pass
+
+
+@contextmanager
+def _session(path: Path, seconds: float) -> Iterator[Any]:
+    try:
+        import vici  # noqa: PLC0415 - an extra
+        from vici.exception import CommandException, DeserializationException, SessionException  # noqa: PLC0415
+    except ImportError:
+        raise ChannelError(
+            "an IPsec channel needs the Python package vici, which is not installed", "install dicomgate[channel]"
+        ) from None
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(seconds)
+    try:
+        sock.connect(str(path))
+        yield vici.Session(sock)
+    except TimeoutError:
+        raise ChannelError(f"strongSwan did not answer within {seconds:g} s", "look into charon's log") from None
+    except OSError as error:
+        raise ChannelError(
+            f"strongSwan cannot be asked at {path}: {error.strerror or error}",
+            "is charon running, and may this user open its vici socket (charon.plugins.vici.socket)?",
+        ) from None
+    except CommandException as error:
+        raise ChannelError(f"strongSwan refused: {error}", "its log says more") from None
+    except (SessionException, DeserializationException, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ChannelError(
+            f"strongSwan answered something that is not understood ({type(error).__name__})", f"is {path} charon's?"
+        ) from None
+    finally:
+        sock.close()
+
+
+def _ike_sa(name: str, values: Mapping[str, Any]) -> IkeSa:
+    return IkeSa(
+        name=name,
+        version=int(values["version"]),
+        state=_text(values["state"]),
+        local_id=_text(values.get("local-id", b"")),
+        remote_id=_text(values.get("remote-id", b"")),
+        remote_host=_text(values.get("remote-host", b"")),
+        encryption=_text(values.get("encr-alg", b"")),
+        key_size=int(values.get("encr-keysize", 0)),
+        integrity=_text(values.get("integ-alg", b"")),
+        prf=_text(values.get("prf-alg", b"")),
+        group=_text(values.get("dh-group", b"")),
+        waiting=bool(values.get("tasks-active")),
+        children=tuple(_child(child) for child in values.get("child-sas", {}).values()),
+    )
+
+
+def _child(values: Mapping[str, Any]) -> Child:
+    return Child(
+        name=_text(values["name"]),
+        state=_text(values["state"]),
+        protocol=_text(values.get("protocol", b"")),
+        encryption=_text(values.get("encr-alg", b"")),
+        key_size=int(values.get("encr-keysize", 0)),
+        integrity=_text(values.get("integ-alg", b"")),
+        local_ts=_selectors(values.get("local-ts", ())),
+        remote_ts=_selectors(values.get("remote-ts", ())),
+        bytes_in=int(values.get("bytes-in", 0)),
+        bytes_out=int(values.get("bytes-out", 0)),
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", errors="replace")
+
+
+def _selectors(values: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(numbered(_text(value)) for value in values)
+
+
+def numbered(selector: str) -> str:
+    """charon writes ports by name where the machine has one (`[tcp/acr-nema]`); here they are numbers."""
+    found = _NAMED_PORT.fullmatch(selector)
+    if found is None:
+        return selector
+    try:
+        return f"{found[1]}/{socket.getservbyname(found[3], found[2])}]"
+    except OSError:
+        return selector
+
+
+def _named(channel: Channel, key: str, path: Path | None) -> Path:
+    if path is None:
+        raise ChannelError(f"channel[{channel.name}].{key}: expected this key", "name a file")
+    return path
+
+
+def _pem(path: Path) -> list[bytes]:
+    """The certificates of a file, one by one: charon takes the first of several only."""
+    end = b"-----END CERTIFICATE-----"
+    begin = b"-----BEGIN CERTIFICATE-----"
+    found = [begin + part.partition(begin)[2] + end + b"\n" for part in _read(path).split(end) if begin in part]
+    if not found:
+        raise ChannelError(f"{path}: expected certificates (PEM), came none", "name the file that pki issue made")
+    return found
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ChannelError(f"{path}: cannot be read: {error.strerror}", "check path and permissions") from None

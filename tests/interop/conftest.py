@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import dcmtk, kerberos, openid_provider, openldap, orthanc, prometheus, rsyslog, saml_provider
+from lab import dcmtk, kerberos, openid_provider, openldap, orthanc, prometheus, rsyslog, saml_provider, sites
 from lab.hospital import Hospital, Route, hospital
 
 HERE = Path(__file__).parent
@@ -23,11 +23,13 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "kerberos": kerberos.PROGRAMS,
     # /root is entered by root only, and only root makes network namespaces.
     "namespaces": (Path("/usr/sbin/nft"), Path("/usr/sbin/ip"), Path("/root")),
+    "ipsec": sites.IPSEC,
+    "wireguard": sites.WIREGUARD,
     "prometheus": (prometheus.PROGRAM, prometheus.PROMTOOL),
     "rsyslog": (rsyslog.PROGRAM,),
 }
 """What a test may require, and the programs it consists of."""
-PACKAGES = ("gssapi", "signxml", "sslyze")
+PACKAGES = ("gssapi", "signxml", "sslyze", "vici")
 """Optional Python packages that a test may require."""
 
 

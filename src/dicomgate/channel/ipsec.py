@@ -44,7 +44,7 @@ def connection(channel: Channel, end: ChannelEnd) -> Section:
     if not psk:
         local["certs"] = [words.path(end.certificate)] if end.certificate else [f"{words.name(end.site.name)}.crt"]
         other["cacerts"] = [words.path(channel.ca)] if channel.ca else ["ca.crt"]
-    initiates = _initiates(channel, end)
+    begins = initiates(channel, end)
     section: Section = {
         "version": "2",
         "local_addrs": [words.host(end.address) if end.address else "%any"],
@@ -57,11 +57,11 @@ def connection(channel: Channel, end: ChannelEnd) -> Section:
         "fragmentation": "yes",
         "unique": "replace",
         "send_cert": "always",
-        "keyingtries": "0" if initiates else "1",
+        "keyingtries": "0" if begins else "1",
         "local": local,
         "remote": other,
         "children": {
-            child: _child(channel, initiates, local_ts, remote_ts)
+            child: _child(channel, begins, local_ts, remote_ts)
             for child, local_ts, remote_ts in selectors(channel, end)
         },
     }
@@ -115,9 +115,9 @@ def _owners(channel: Channel, end: ChannelEnd) -> Section:
     return {f"id-{number}": _identity(channel, each) for number, each in enumerate(both, 1)}
 
 
-def _child(channel: Channel, initiates: bool, local_ts: list[str], remote_ts: list[str]) -> Section:
+def _child(channel: Channel, begins: bool, local_ts: list[str], remote_ts: list[str]) -> Section:
     # The trap stands before, between and after the SAs: packets wait for a tunnel, none leaves in clear.
-    action = "trap|start" if initiates else "trap"
+    action = "trap|start" if begins else "trap"
     return {
         "local_ts": local_ts,
         "remote_ts": remote_ts,
@@ -125,12 +125,12 @@ def _child(channel: Channel, initiates: bool, local_ts: list[str], remote_ts: li
         "mode": "tunnel",
         "start_action": action,
         "close_action": action,
-        "dpd_action": "restart" if initiates else "trap",
+        "dpd_action": "restart" if begins else "trap",
         "rekey_time": f"{int(channel.rekey_after)}s",
     }
 
 
-def _initiates(channel: Channel, end: ChannelEnd) -> bool:
+def initiates(channel: Channel, end: ChannelEnd) -> bool:
     """Of two ends that could both begin, one does: two tunnels for the same traffic would fight."""
     remote = remote_of(channel, end)
     if channel.start is Start.TRAP or remote.address is None:

@@ -14,7 +14,7 @@ from typing import Any
 from dicomgate.channel import ipsec
 from dicomgate.channel.keys import read_secret
 from dicomgate.channel.liveness import Look
-from dicomgate.channel.model import Authentication, Channel, ChannelEnd
+from dicomgate.channel.model import Authentication, Channel, ChannelEnd, Start
 from dicomgate.channel.problem import ChannelError
 
 SOCKET = Path("/var/run/charon.vici")
@@ -136,6 +136,21 @@ def apply(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
         if shared is not None:
             session.load_shared(shared)
         session.load_conn({channel.name: section})
+        if channel.start is Start.START and remote.address is not None:
+            # Also at the end that usually waits: whichever is applied last finds the other one ready.
+            _begin(session, channel, end)
+
+
+def initiate(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
+    """Begin, without waiting for how it ends. charon gives up for good when the other end refuses once."""
+    with _session(path, LOOKING) as session:
+        _begin(session, channel, end)
+
+
+def _begin(session: Any, channel: Channel, end: ChannelEnd) -> None:
+    for name, _, _ in ipsec.selectors(channel, end):
+        for _ in session.initiate({"ike": channel.name, "child": name, "timeout": "-1", "loglevel": "-1"}):
+            pass
 
 
 def take_down(channel: Channel, path: Path = SOCKET) -> None:
@@ -171,7 +186,8 @@ def _session(path: Path, seconds: float) -> Iterator[Any]:
             "is charon running, and may this user open its vici socket (charon.plugins.vici.socket)?",
         ) from None
     except CommandException as error:
-        raise ChannelError(f"strongSwan refused: {error}", "its log says more") from None
+        hint = "its log says more; an authority with bounds (pki init --permit) is not read by strongSwan 5.9"
+        raise ChannelError(f"strongSwan refused: {error}", hint) from None
     except (SessionException, DeserializationException, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChannelError(
             f"strongSwan answered something that is not understood ({type(error).__name__})", f"is {path} charon's?"

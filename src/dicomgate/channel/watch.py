@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +23,8 @@ EVERY = 1.0
 """Seconds between two looks."""
 UNSEEN = 5.0
 """Seconds without a successful look after which a channel counts as down."""
+AGAIN = 5.0
+"""Seconds between two attempts to bring up an IPsec tunnel that is down."""
 SLACK = 5.0
 """What a change may take beyond `dead_after`, at most: the interval, and programs that take their time to answer."""
 _OPERATIONAL = ("up", "unknown")
@@ -54,6 +57,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._followed: dict[str, tuple[Channel, Liveness]] = {}
         self._told: dict[str, bool] = {}
+        self._next_try: dict[str, float] = {}
         self._states: dict[str, State] = {}  # replaced as a whole: the loop reads it without a lock
         self._channels: tuple[Channel, ...] = ()
         self._closing = threading.Event()
@@ -128,7 +132,19 @@ class Watcher:
             found = look_at(channel, self._vici_socket)
         except ChannelError as error:
             return liveness.cannot_see(error.text, self._now())
+        if found.wrong is not None:
+            self._begin_again(channel)
         return liveness.see(found, self._now())
+
+    def _begin_again(self, channel: Channel) -> None:
+        """Where this end begins: charon may have given up, and nobody else would try again."""
+        own, now = channel.own, self._now()
+        here = own is not None and own.termination is Termination.GATE_HOST and channel.kind is ChannelKind.IPSEC
+        if own is None or not here or not ipsec.initiates(channel, own) or now < self._next_try.get(channel.name, 0.0):
+            return
+        self._next_try[channel.name] = now + AGAIN
+        with suppress(ChannelError):  # the look that follows says what is wrong
+            vici.initiate(channel, own, self._vici_socket)
 
 
 def look_at(channel: Channel, vici_socket: Path = vici.SOCKET) -> Look:

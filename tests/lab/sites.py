@@ -86,7 +86,9 @@ class Sites:
         self.do(Place.INTERNET, "ip", "link", "set", "hospital", "down")
 
     def mend(self) -> None:
+        """A link that comes up again has lost its routes."""
         self.do(Place.INTERNET, "ip", "link", "set", "hospital", "up")
+        self.do(Place.INTERNET, "ip", "route", "replace", "10.1.0.0/16", "via", "203.0.113.10")
 
 
 @contextmanager
@@ -139,7 +141,7 @@ def sites(directory: Path) -> Iterator[Sites]:
         _ip("-n", prefix + Place.HOSPITAL, "route", "add", "default", "via", "203.0.113.1")
         _ip("-n", prefix + Place.CLOUD, "route", "add", "default", "via", "198.51.100.1")
         # The internet would carry them in clear: what does not leave in clear is held back by the gates.
-        _ip("-n", prefix + Place.INTERNET, "route", "add", "10.1.0.0/16", "via", "203.0.113.10")
+        found.mend()
         _ip("-n", prefix + Place.INTERNET, "route", "add", "10.20.1.0/24", "via", "198.51.100.20")
         found.do(Place.INTERNET, "sysctl", "-qw", "net.ipv4.ip_forward=1")
         yield found

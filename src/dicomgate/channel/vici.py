@@ -5,6 +5,7 @@ Needs the package of the extra `channel`. Every answer has a deadline: charon ca
 
 import re
 import socket
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from dicomgate.channel.problem import ChannelError
 SOCKET = Path("/var/run/charon.vici")
 LOOKING, CHANGING = 2.0, 20.0
 """Seconds for an answer: about what is, and about what is to be done."""
+_MISREAD = (ValueError, KeyError, TypeError, AttributeError)
+"""What comes of an answer that is well-formed and means something else."""
 _USER_SPACE = "kernel-libipsec"
 _NAMED_PORT = re.compile(r"(.*\[(tcp|udp))/([a-z][a-z0-9_-]*)\]")
 
@@ -188,7 +191,7 @@ def _session(path: Path, seconds: float) -> Iterator[Any]:
     except CommandException as error:
         hint = "its log says more; an authority with bounds (pki init --permit) is not read by strongSwan 5.9"
         raise ChannelError(f"strongSwan refused: {error}", hint) from None
-    except (SessionException, DeserializationException, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (SessionException, DeserializationException, struct.error, *_MISREAD) as error:
         raise ChannelError(
             f"strongSwan answered something that is not understood ({type(error).__name__})", f"is {path} charon's?"
         ) from None

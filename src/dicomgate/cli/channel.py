@@ -23,6 +23,8 @@ from dicomgate.config.problem import WrongValueError
 from dicomgate.config.units import endpoint, literal
 from dicomgate.wire.text import is_valid_ae_title
 
+PUBLIC, PRIVATE = 0o644, 0o600
+
 channel = typer.Typer(help="Tunnels between sites.", no_args_is_help=True)
 
 ChannelName = Annotated[
@@ -45,8 +47,9 @@ def channel_render(
         with _explained():
             files = dict(_rendered(each, end))
         if output is None:
-            for file, (text, _) in files.items():
-                say([f"# ---- {file}", text.rstrip("\n")])
+            for file, (text, mode) in files.items():
+                said = text.rstrip("\n") if mode == PUBLIC else "# It holds a secret: give --output DIR."
+                say([f"# ---- {file}", said])
             continue
         output.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file, (text, mode) in files.items():
@@ -149,19 +152,19 @@ def _rendered(each: Channel, end: ChannelEnd) -> Iterator[tuple[str, tuple[str, 
     """File name, text and mode, for every file of this end."""
     name = words.name(each.name)
     if end.termination is Termination.ROUTER:
-        yield f"{name}-{words.name(end.site.name)}.txt", (sheet.sheet(each, end), 0o644)
+        yield f"{name}-{words.name(end.site.name)}.txt", (sheet.sheet(each, end), PUBLIC)
         return
     if each.kind is ChannelKind.IPSEC:
-        yield f"{name}.conf", (ipsec.swanctl_conf(each, end), 0o644)
+        yield f"{name}.conf", (ipsec.swanctl_conf(each, end), PUBLIC)
         if each.authentication is Authentication.PSK and each.psk_file is not None and os.path.exists(each.psk_file):
-            yield f"{name}-secret.conf", (ipsec.secrets_conf(each, end, keys.read_secret(each.psk_file)), 0o600)
+            yield f"{name}-secret.conf", (ipsec.secrets_conf(each, end, keys.read_secret(each.psk_file)), PRIVATE)
     else:
-        yield f"{words.interface(each, end)}.conf", (wireguard.configuration(each, end), 0o600)
+        yield f"{words.interface(each, end)}.conf", (wireguard.configuration(each, end), PUBLIC)
     if end.termination is Termination.GATE_HOST or end.interface is not None:
-        yield f"{name}.nft.json", (guard.table(each, end), 0o644)
+        yield f"{name}.nft.json", (guard.table(each, end), PUBLIC)
     other = ipsec.remote_of(each, end)
     if other.termination is Termination.ROUTER:
-        yield f"{name}-{words.name(other.site.name)}.txt", (sheet.sheet(each, other), 0o644)
+        yield f"{name}-{words.name(other.site.name)}.txt", (sheet.sheet(each, other), PUBLIC)
 
 
 def _chosen(configuration: Configuration, name: str | None, site: str | None) -> list[tuple[Channel, ChannelEnd]]:

@@ -1,0 +1,124 @@
+"""The thread that looks at channels: what it tells, and when. What it looks at is put in its place."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from channel.scene import ipsec_channel, wireguard_channel, with_end
+from dicomgate.channel import vici, watch
+from dicomgate.channel.liveness import Look
+from dicomgate.channel.model import Channel, Termination
+from dicomgate.channel.problem import ChannelError
+from dicomgate.channel.watch import Change, Watcher, look_at
+
+UP = Look(None, received=1)
+CHANNEL = wireguard_channel()
+
+
+class Scene:
+    """A watcher with a clock that is set by hand, and the answer to each look."""
+
+    def __init__(self, *channels: Channel) -> None:
+        self.now = 0.0
+        self.answer: Look | str = UP
+        self.told: list[Change] = []
+        self.begun: list[str] = []
+        self.watcher = Watcher(channels, self.told.append, now=lambda: self.now)
+
+    def look(self, at: float, answer: Look | str) -> list[tuple[bool, str]]:
+        """One round; what it told."""
+        self.now, self.answer = at, answer
+        before = len(self.told)
+        self.watcher.look()
+        return [(change.up, change.why) for change in self.told[before:]]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene(CHANNEL)
+
+    def look(channel: Channel, _: object) -> Look:
+        if isinstance(made.answer, str):
+            raise ChannelError(made.answer, "")
+        return made.answer
+
+    monkeypatch.setattr(watch, "look_at", look)
+    monkeypatch.setattr(vici, "initiate", lambda channel, *_: made.begun.append(channel.name))
+    return made
+
+
+def test_each_change_is_told_once(scene: Scene) -> None:
+    assert scene.look(0, UP) == [(True, "it carries traffic")]
+    assert scene.look(1, UP) == []
+    assert scene.look(2, Look("there was no handshake yet")) == [(False, "there was no handshake yet")]
+    assert scene.look(3, Look("the last handshake is too old")) == []
+    assert scene.look(4, UP) == [(True, "it carries traffic")]
+
+
+def test_what_is_down_from_the_beginning_is_told(scene: Scene) -> None:
+    assert scene.look(0, "wg is not installed") == [(False, "wg is not installed")]
+    assert not scene.watcher.is_up(CHANNEL)
+
+
+def test_what_nobody_has_looked_at_for_long_is_not_up(scene: Scene) -> None:
+    scene.look(0, UP)
+    assert scene.watcher.is_up(CHANNEL)
+    scene.now = watch.UNSEEN  # the thread is stuck
+    assert not scene.watcher.is_up(CHANNEL)
+    assert scene.watcher.closed_to("10.20.1.5") == "hospital-cloud"
+
+
+def test_nothing_is_sent_into_a_channel_that_is_down(scene: Scene) -> None:
+    assert scene.watcher.closed_to("10.20.1.5") == "hospital-cloud"
+    assert scene.watcher.closed_to("10.1.1.20") is None
+    scene.look(0, UP)
+    assert scene.watcher.closed_to("10.20.1.5") is None
+
+
+def test_a_changed_channel_has_to_prove_itself_anew(scene: Scene) -> None:
+    scene.look(0, UP)
+    scene.watcher.reload((wireguard_channel(ports=(104, 2762)),))
+    assert scene.told[-1] == Change("hospital-cloud", False, "its configuration has changed")
+    assert scene.watcher.closed_to("10.20.1.5") == "hospital-cloud"
+    assert scene.look(1, UP) == [(True, "it carries traffic")]
+    scene.watcher.reload(())
+    assert scene.told[-1].up is False
+    assert scene.watcher.closed_to("10.20.1.5") is None
+
+
+def test_an_unchanged_channel_stays_up_over_a_reload(scene: Scene) -> None:
+    scene.look(0, UP)
+    scene.watcher.reload((wireguard_channel(),))
+    assert scene.watcher.is_up(CHANNEL)
+    assert scene.look(1, UP) == []
+
+
+def test_the_end_that_begins_begins_again(scene: Scene) -> None:
+    cloud = ipsec_channel()
+    ours = with_end(cloud, 0, address=None)  # so that this end is the one that begins
+    scene.watcher.reload((ours,))
+    scene.look(0, Look("there is no IKE SA"))
+    scene.look(1, Look("there is no IKE SA"))
+    assert scene.begun == ["hospital-cloud"]
+    scene.look(watch.AGAIN, Look("there is no IKE SA"))
+    assert scene.begun == ["hospital-cloud"] * 2
+    scene.watcher.reload((cloud,))
+    scene.look(100, Look("there is no IKE SA"))
+    assert scene.begun == ["hospital-cloud"] * 2
+
+
+def test_the_thread_looks_and_ends(scene: Scene) -> None:
+    scene.watcher.start()
+    scene.watcher.close()
+    assert scene.told == [Change("hospital-cloud", True, "it carries traffic")]
+    with socket.socket() as nobody:
+        assert scene.watcher.carrier_of(nobody) is None
+
+
+def test_a_tunnel_on_another_machine_is_seen_by_its_interface() -> None:
+    elsewhere = with_end(ipsec_channel(), 0, termination=Termination.ROUTER, interface="lo")
+    assert look_at(elsewhere).wrong is None
+    assert look_at(with_end(elsewhere, 0, interface="nosuch0")).wrong == "there is no interface nosuch0"
+    assert look_at(with_end(elsewhere, 0, interface=None, mark=7)).wrong is None

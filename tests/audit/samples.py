@@ -96,6 +96,8 @@ ONE_OF_EACH: tuple[Record, ...] = (
     record(Event.SEGMENT_CHANGED, Outcome.REFUSED, reason="nobody confirmed the rules on trial"),
     record(Event.SEGMENT_VERIFIED, Outcome.FAILURE, reason="2 flows are open that the plan closes"),
     record(Event.SINK_FAILED, Outcome.FAILURE, reason="10.1.1.30:6514: timed out", detail={"sink": "repository"}),
+    record(Event.CHANNEL_UP, detail={"channel": "cloud"}),
+    record(Event.CHANNEL_DOWN, Outcome.FAILURE, reason="there is no IKE SA", detail={"channel": "cloud"}),
     record(Event.SINK_RECOVERED, detail={"sink": "repository"}),
     record(
         Event.FINDING,

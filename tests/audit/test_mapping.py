@@ -50,6 +50,8 @@ def test_every_event_has_its_line() -> None:
         (Event.PSEUDONYM_KEY_ROTATED, Outcome.SUCCESS, ("Security Alert", "Security Configuration", "E", 0)),
         (Event.SEGMENT_CHANGED, Outcome.SUCCESS, ("Security Alert", "Network Configuration", "E", 0)),
         (Event.SEGMENT_VERIFIED, Outcome.FAILURE, ("Security Alert", "Network Configuration", "E", 8)),
+        (Event.CHANNEL_UP, Outcome.SUCCESS, ("Security Alert", "Network Configuration", "E", 0)),
+        (Event.CHANNEL_DOWN, Outcome.FAILURE, ("Security Alert", "Network Configuration", "E", 8)),
         (Event.SINK_FAILED, Outcome.FAILURE, ("Security Alert", "Audit Recording Stopped", "E", 8)),
         (Event.SINK_RECOVERED, Outcome.SUCCESS, ("Security Alert", "Audit Recording Started", "E", 0)),
         (Event.FINDING, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),

@@ -69,14 +69,16 @@ def _with_ipsec(files: dict[Place, str]) -> dict[Place, str]:
     """The how-to's tables in place of those of the tutorial; ESP in user space has an interface, ipsec0."""
     (tables,) = (block.text for block in blocks("toml") if block.page.name == "ipsec.md")
     own = 'certificate = "keys/chain.pem"\nkey = "keys/key.pem"\n'
+    interface = 'interface = "ipsec0"\n'
     assert own in tables
     rest = {
         place: re.sub(r"\[\[site\]\].*?(?=\[\[listener\]\])", "", text, flags=re.S) for place, text in files.items()
     }
-    there = tables.replace("own = true\n", "").replace(own, "")
-    there = there.replace('networks = ["10.1.0.0/16"]', 'own = true\nnetworks = ["10.1.0.0/16"]')
-    there += own + 'interface = "ipsec0"\n'
-    here = tables.replace(own, own + 'interface = "ipsec0"\n')
+    identity = 'identity = "cloud.north.example"\n'
+    assert identity in tables
+    here = tables.replace("own = true\n", "").replace(own, "").replace(identity, identity + own + interface)
+    here = here.replace('networks = ["10.20.1.0/24"]', 'own = true\nnetworks = ["10.20.1.0/24"]')
+    there = tables.replace(own, own + interface)
     return {Place.CLOUD: rest[Place.CLOUD] + here, Place.HOSPITAL: rest[Place.HOSPITAL] + there}
 
 

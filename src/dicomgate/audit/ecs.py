@@ -39,6 +39,8 @@ CATEGORIES: Mapping[Event, tuple[str, str]] = {
     Event.PSEUDONYM_KEY_ROTATED: ("configuration", "change"),
     Event.SEGMENT_CHANGED: ("configuration", "change"),
     Event.SEGMENT_VERIFIED: ("configuration", "info"),
+    Event.CHANNEL_UP: ("network", "info"),
+    Event.CHANNEL_DOWN: ("network", "error"),
     Event.SINK_FAILED: ("process", "error"),
     Event.SINK_RECOVERED: ("process", "info"),
     Event.FINDING: ("intrusion_detection", "info"),

@@ -134,6 +134,8 @@ MESSAGES: Mapping[Event, Mapper] = {
     Event.PSEUDONYM_KEY_ROTATED: partial(_alert, EventType.SECURITY_CONFIGURATION),
     Event.SEGMENT_CHANGED: partial(_alert, EventType.NETWORK_CONFIGURATION),
     Event.SEGMENT_VERIFIED: partial(_alert, EventType.NETWORK_CONFIGURATION),
+    Event.CHANNEL_UP: partial(_alert, EventType.NETWORK_CONFIGURATION),
+    Event.CHANNEL_DOWN: partial(_alert, EventType.NETWORK_CONFIGURATION),
     Event.SINK_FAILED: partial(_alert, EventType.AUDIT_RECORDING_STOPPED),
     Event.SINK_RECOVERED: partial(_alert, EventType.AUDIT_RECORDING_STARTED),
     Event.FINDING: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),

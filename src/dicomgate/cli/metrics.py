@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dicomgate import __version__
 from dicomgate.audit.sink import RecordSink, SourceError
+from dicomgate.channel.watch import Watcher
 from dicomgate.cli.delivery import Delivery
 from dicomgate.config.load import Configuration
 from dicomgate.gate.certificates import read_certificate
@@ -32,6 +33,7 @@ class Observed:
     delivery: Delivery
     tally: Tally
     configuration: Configuration
+    channels: Watcher
     newest_checkpoint: Callable[[], float | None]
     """When it was signed, in seconds since 1970; None: there is none. SourceError when the store cannot be asked."""
 
@@ -70,6 +72,7 @@ class Observed:
             Gauges.SINK_BEHIND: self.delivery.behind,
             Gauges.SINK_FAILURES: self.delivery.failures,
             Gauges.SINK_PASSED_OVER: self.delivery.passed_over,
+            Gauges.CHANNEL_UP: self._channels_up,
             Gauges.CHECKPOINT_AGE: self._checkpoint_age,
             Gauges.BUILD: lambda: [((__version__,), 1.0)],
         }
@@ -81,6 +84,10 @@ class Observed:
     def _archives_up(self) -> Readings:
         archives = self.configuration.settings.rules.archives
         return [((each.name,), not self.gate.upstreams.all_failed(each.endpoints)) for each in archives]
+
+    def _channels_up(self) -> Readings:
+        ours = [each for each in self.configuration.channels if each.own is not None]
+        return [((each.name,), self.channels.is_up(each)) for each in ours]
 
     def _checkpoint_age(self) -> Readings:
         try:

@@ -90,7 +90,7 @@ def run(
             channels=channels,
         )
         detection.attach(gate)
-        observed = Observed(gate, recorder, delivery, tally, configuration, feed.newest_checkpoint)
+        observed = Observed(gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint)
         metrics = MetricsServer(observed, journal)
         running = _Running(gate, identity, channels, detection, observed, metrics, journal, config)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.

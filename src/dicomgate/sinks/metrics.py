@@ -116,6 +116,7 @@ class Gauges:
     SINK_PASSED_OVER = Metric(
         "dicomgate_sink_passed_over", "counter", "Records that the repository will never take.", ("sink",)
     )
+    CHANNEL_UP = Metric("dicomgate_channel_up", "gauge", "1 when the channel carries traffic.", ("channel",))
     CHECKPOINT_AGE = Metric("dicomgate_checkpoint_age_seconds", "gauge", "Since the newest signed checkpoint.")
     BUILD = Metric("dicomgate_build_info", "gauge", "Always 1.", ("version",))
 

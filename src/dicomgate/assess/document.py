@@ -46,8 +46,8 @@ def assessment_document(assessment: Assessment) -> dict[str, Any]:
             "public_addresses": authorisation.public_addresses,
         },
         "consent": {"count": consent.count, "intrusive": consent.intrusive, "lab": sorted(consent.lab)},
-        "started": _written(assessment.started),
-        "finished": _written(assessment.finished),
+        "started": written(assessment.started),
+        "finished": written(assessment.finished),
         "targets": [target_document(target) for target in assessment.targets],
     }
 
@@ -65,8 +65,8 @@ def target_document(report: TargetReport) -> dict[str, Any]:
         "fingerprint": None if fingerprint is None else _fingerprint_document(fingerprint),
         "health": None if health is None else {"at_start": health.at_start, "at_end": health.at_end},
         "connections": report.connections,
-        "started": _written(report.started),
-        "finished": _written(report.finished),
+        "started": written(report.started),
+        "finished": written(report.finished),
         "results": [_result_document(result) for result in report.results],
     }
 
@@ -169,7 +169,8 @@ def _read_fingerprint(document: Mapping[str, Any]) -> Fingerprint:
     )
 
 
-def _written(seconds: float) -> str:
+def written(seconds: float) -> str:
+    """Seconds since 1970 as the document writes a time."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,6 +1,7 @@
 """Assessments for people: an assessment in, lines and tables for a terminal or a plain file out (rich)."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +21,7 @@ _COLOURS = {
 def print_assessment(assessment: Assessment, console: Console) -> None:
     """One target in full; many as a table of the fleet first."""
     if len(assessment.targets) > 1:
-        console.print(_fleet(assessment))
+        console.print(fleet_table(assessment))
     for target in assessment.targets:
         print_target(target, console)
 
@@ -91,8 +92,11 @@ def _software(target: TargetReport) -> str:
     return f"software: {built}{product.name} {product.version or ''} ({names})"
 
 
-def _fleet(assessment: Assessment) -> Table:
+def fleet_table(assessment: Assessment, grades: Mapping[str, str] | None = None) -> Table:
+    """One row for each target; with its grade, where there are `grades` by target."""
     table = Table("target", "state", "worst", "findings", "could not tell", box=None, header_style="dim")
+    if grades is not None:
+        table.add_column("grade")
     for target in assessment.targets:
         severities = [finding.result.severity for finding in target.findings]
         worst = max(severities, default=None)
@@ -103,5 +107,6 @@ def _fleet(assessment: Assessment) -> Table:
             Text("none" if worst is None else str(worst), style="" if worst is None else _COLOURS[worst]),
             str(len(severities)),
             str(unclear),
+            *(() if grades is None else (grades[target.target],)),
         )
     return table

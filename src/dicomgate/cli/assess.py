@@ -4,6 +4,7 @@ Everything that is wrong with the command is said before a packet is sent. Data 
 """
 
 import json
+import re
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from io import StringIO
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +24,9 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from dicomgate import __version__
-from dicomgate.assess.checks import CATALOGUE
+from dicomgate.assess.checks import CATALOGUE, CHECKS
 from dicomgate.assess.dialogue import Patience
-from dicomgate.assess.document import assessment_document
+from dicomgate.assess.document import DocumentError, read_assessment
 from dicomgate.assess.fleet import MOST_HOSTS_AT_ONCE, Fleet, Progress, StateError, StateFile
 from dicomgate.assess.inputs import (
     InputError,
@@ -38,8 +40,15 @@ from dicomgate.assess.inputs import (
 )
 from dicomgate.assess.line import Endpoint, KeyPair, SocketDialer
 from dicomgate.assess.model import Assessment, Consent, Exit, Mode, Severity, exit_status
+from dicomgate.assess.need import Observations
 from dicomgate.assess.prober import Prober, Target, Tempo
 from dicomgate.assess.rehearsal import RehearsalClock, RehearsalDialer
+from dicomgate.assess.render.html import html
+from dicomgate.assess.render.json import report_document
+from dicomgate.assess.render.junit import junit
+from dicomgate.assess.render.sarif import sarif
+from dicomgate.assess.render.terminal import print_report
+from dicomgate.assess.report import Report, report
 from dicomgate.assess.scope import (
     MOST_TARGETS,
     Named,
@@ -54,8 +63,9 @@ from dicomgate.assess.scope import (
     resolve,
     scope_of_options,
 )
+from dicomgate.assess.suggest import suggest
 from dicomgate.assess.survey import survey
-from dicomgate.assess.text import print_assessment
+from dicomgate.cli.need import read_observations
 from dicomgate.cli.speech import WRONG, fail, say
 from dicomgate.wire.text import is_valid_ae_title, is_valid_uid
 
@@ -70,6 +80,9 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+    HTML = "html"
 
 
 class FailOn(StrEnum):
@@ -123,6 +136,18 @@ def assess(
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Go on where an earlier run stopped.")] = None,
     output_format: Annotated[Format, typer.Option("--format", help="How the assessment is written.")] = Format.TEXT,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; else stdout.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An earlier assessment (JSON) to compare with.")
+    ] = None,
+    suggest_to: Annotated[
+        Path | None, typer.Option("--suggest", metavar="FILE", help="Write a gate's configuration that closes it.")
+    ] = None,
+    observe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who uses it: records, capture or flow log; for --suggest.")
+    ] = None,
+    gate_name: Annotated[
+        str, typer.Option(metavar="HOST", help="Name or address of the gate-to-be; for --suggest.")
+    ] = "gate.example",
     fail_on: Annotated[FailOn, typer.Option(help="Exit status 1 from this severity on.")] = FailOn.HIGH,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent; connect to nothing.")] = False,
 ) -> None:
@@ -159,14 +184,20 @@ def assess(
         beyond_channel or [],
     )
     inputs = _read_files(inputs, records, indexed, segments, channels)
+    before = None if baseline is None else _baseline(baseline)
+    observations = _observations(observe, suggest_to, gate_name, placed)
     run = _Run(permission, inputs, consent, called or "", interval)
     print(permission, file=sys.stderr)
     if dry_run:
         run.rehearse(placed)
         return
     _check_output(output)
+    _check_output(suggest_to, "--suggest")
     assessment = run.carry_out(placed, hosts_at_once, state)
-    _write(assessment, output_format, output)
+    _write(report(assessment, before), output_format, output, Severity.parse(fail_on))
+    if suggest_to is not None:
+        suggest_to.write_text(suggest(assessment, observations, gate_name), encoding="utf-8")
+        print(f"a configuration that closes it is in {suggest_to}; read it before use", file=sys.stderr)
     status = exit_status(assessment, Severity.parse(fail_on))
     if status is not Exit.PASS:
         raise typer.Exit(status.value)
@@ -287,22 +318,55 @@ def _progress(targets: int, checks: int) -> Iterator[Callable[[Progress], None]]
         yield heard
 
 
-def _write(assessment: Assessment, output_format: Format, output: Path | None) -> None:
-    if output_format is Format.JSON:
-        text = json.dumps(assessment_document(assessment), indent=2)
-    elif output is None and sys.stdout.isatty():
-        print_assessment(assessment, Console())
+def _write(finished: Report, output_format: Format, output: Path | None, fail_on: Severity) -> None:
+    if output_format is Format.TEXT and output is None and sys.stdout.isatty():
+        print_report(finished, Console())
         return
-    else:
-        console = Console(width=WIDTH, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            print_assessment(assessment, console)
-        text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+    text = _text(finished, output_format, fail_on)
     if output is None:
         say([text])
     else:
         output.write_text(text + "\n", encoding="utf-8")
         print(f"written to {output}", file=sys.stderr)
+
+
+def _text(finished: Report, output_format: Format, fail_on: Severity) -> str:
+    match output_format:
+        case Format.JSON:
+            return json.dumps(report_document(finished), indent=2)
+        case Format.SARIF:
+            return json.dumps(sarif(finished), indent=2)
+        case Format.JUNIT:
+            return junit(finished, fail_on)
+        case Format.HTML:
+            return html(finished)
+        case Format.TEXT:
+            console = Console(width=WIDTH, no_color=True, force_terminal=False, file=StringIO())
+            with console.capture() as captured:
+                print_report(finished, console)
+            return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _baseline(file: Path) -> Assessment:
+    try:
+        return read_assessment(json.loads(file.read_text("utf-8")), CHECKS)
+    except OSError as error:
+        fail(f"--baseline: {file} cannot be read: {error.strerror}", "name a file that exists")
+    except (DocumentError, ValueError) as error:
+        fail(f"--baseline: {file}: {str(error)[:200]}", "name what dicomgate assess --format json has written")
+
+
+def _observations(
+    file: Path | None, suggest_to: Path | None, gate_name: str, placed: Sequence[Resolved]
+) -> Observations | None:
+    if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", gate_name):
+        fail(f"--gate-name: expected a host name or an address, came {gate_name[:60]!r}", "gate.north.example")
+    if file is None:
+        return None
+    if suggest_to is None:
+        fail("--observe belongs to --suggest", "to see who uses a port, ask dicomgate need")
+    ports = frozenset(target.endpoint.port for target in placed if target.endpoint is not None)
+    return read_observations(file, ports)
 
 
 def _targets(words: Iterable[str], file: Path | None) -> list[Named]:
@@ -451,13 +515,13 @@ def _read_files(
         raise typer.Exit(WRONG) from None
 
 
-def _check_output(output: Path | None) -> None:
+def _check_output(output: Path | None, option: str = "--output") -> None:
     """Before anything is sent: an assessment that cannot be written would have been for nothing."""
     if output is not None:
         try:
             output.open("a").close()
         except OSError as error:
-            fail(f"--output: {output} cannot be written: {error.strerror}", "name a file in a folder that exists")
+            fail(f"{option}: {output} cannot be written: {error.strerror}", "name a file in a folder that exists")
 
 
 def _is_address(host: str) -> bool:

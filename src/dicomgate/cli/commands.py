@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "channel": ("channel", "channel"),
     "segment": ("segment", "segment"),
     "assess": ("assess", "assess"),
+    "need": ("need", "need"),
     "watch": ("watch", "watch"),
     "plan": ("plan", "plan"),
     "version": ("about", "version"),

@@ -25,21 +25,27 @@ class Comparison:
 
 
 def compare(old: Assessment, new: Assessment) -> Comparison:
-    before = {finding.fingerprint: finding for finding in old.findings}
-    now = {finding.fingerprint: finding for finding in new.findings}
-    passing = set(_passing(new))
-    gone = [finding for name, finding in before.items() if name not in now]
+    """Target by target; where each has one target, these two: a gate has another address than the archive behind it."""
+    alone = len(old.targets) == len(new.targets) == 1
+    before = {_key(finding, alone): finding for finding in old.findings}
+    now = {_key(finding, alone): finding for finding in new.findings}
+    passing = {_key(finding, alone) for finding in _passing(new)}
+    gone = {key: finding for key, finding in before.items() if key not in now}
     return Comparison(
         old.started,
-        tuple(finding for name, finding in now.items() if name not in before),
-        tuple(finding for finding in gone if finding.fingerprint in passing),
-        tuple(finding for name, finding in now.items() if name in before),
-        tuple(finding for finding in gone if finding.fingerprint not in passing),
+        tuple(finding for key, finding in now.items() if key not in before),
+        tuple(finding for key, finding in gone.items() if key in passing),
+        tuple(finding for key, finding in now.items() if key in before),
+        tuple(finding for key, finding in gone.items() if key not in passing),
     )
 
 
-def _passing(assessment: Assessment) -> Iterator[str]:
+def _key(finding: Finding, alone: bool) -> str:
+    return finding.result.check.id if alone else finding.fingerprint
+
+
+def _passing(assessment: Assessment) -> Iterator[Finding]:
     for report in assessment.targets:
         for result in report.results:
             if result.outcome is Outcome.PASS:
-                yield Finding(report.target, result).fingerprint
+                yield Finding(report.target, result)

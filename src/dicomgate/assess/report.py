@@ -23,6 +23,8 @@ class Step:
     closes: tuple[str, ...]
     """IDs of the findings that it closes, worst first."""
     worst: Severity
+    because: str
+    """What the worst of them means, for a reader who is no engineer; empty when it closes none."""
     before: int
     after: int
     """Points without caps, before and after this step, the earlier steps taken."""
@@ -88,7 +90,8 @@ def _step(remedy: Remedy, results: tuple[Result, ...]) -> Step:
     return Step(
         remedy,
         tuple(result.check.id for result in closed),
-        max((result.severity for result in closed), default=Severity.INFO),
+        closed[0].severity if closed else Severity.INFO,
+        closed[0].check.risk if closed else "",
         score_of(results).before_cap,
         score_of(_after(remedy, results)).before_cap,
     )

@@ -57,6 +57,7 @@ def _step(step: Step) -> dict[str, Any]:
     return {
         "product": remedy.product,
         "do": remedy.do,
+        "because": step.because,
         "file": remedy.file,
         "block": remedy.block,
         "basis": remedy.basis,

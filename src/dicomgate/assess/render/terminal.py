@@ -67,6 +67,7 @@ def _page_one(target: Assessed, console: Console) -> None:
 
 def _step(number: int, step: Step, console: Console) -> None:
     console.print(Padding(Text(f"{number}. {step.remedy.do}", style="bold"), (0, 0, 0, 2)))
+    console.print(Padding(Text(step.because), (0, 0, 0, 5)))
     closes = ", ".join(step.closes)
     gain = f", {step.before} → {step.after} points before caps" if step.after > step.before else ""
     console.print(Padding(Text(f"{step.remedy.title}; closes {closes}{gain}"), (0, 0, 0, 5)))

@@ -27,6 +27,9 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "wireguard": sites.WIREGUARD,
     "prometheus": (prometheus.PROGRAM, prometheus.PROMTOOL),
     "rsyslog": (rsyslog.PROGRAM,),
+    "chromium": (Path("/usr/bin/chromium"),),
+    # Only root may capture, as above.
+    "tcpdump": (Path("/usr/bin/tcpdump"), Path("/root")),
 }
 """What a test may require, and the programs it consists of."""
 PACKAGES = ("gssapi", "signxml", "sslyze", "vici")

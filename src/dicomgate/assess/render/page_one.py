@@ -26,6 +26,8 @@ def verdict(target: Assessed) -> str:
     """One sentence for somebody who reads nothing else."""
     if target.score is None:
         return f"No grade: {STATES[target.report.state]}."
+    if not target.score.complete and not target.steps:
+        return "Nothing open was found; some questions have no answer yet."
     return VERDICTS[target.score.grade]
 
 

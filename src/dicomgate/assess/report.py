@@ -97,10 +97,10 @@ def _step(remedy: Remedy, results: tuple[Result, ...]) -> Step:
     )
 
 
-def _merit(step: Step) -> tuple[float, float, int]:
-    """Findings weigh by severity, so that a step also counts where a part has no points left to win."""
+def _merit(step: Step) -> tuple[int, float, int]:
+    """Worst first, then what it brings for its effort. Findings weigh, so that it counts in a part without points."""
     weight = sum(2.0 ** int(step.worst) for _ in step.closes) + step.after - step.before
-    return (float(step.worst is Severity.CRITICAL), weight / step.remedy.effort, -step.remedy.effort)
+    return (int(step.worst), weight / step.remedy.effort, -step.remedy.effort)
 
 
 def _after(remedy: Remedy, results: tuple[Result, ...]) -> tuple[Result, ...]:

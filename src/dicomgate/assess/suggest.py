@@ -49,7 +49,8 @@ def _head(assessment: Assessment, allowed: tuple[Allowed, ...], server: str) -> 
     option = "--address" if _is_address(server) else "--host"
     yield f"#   dicomgate pki issue gate --ca {FOLDER} {option} {quote(server)} --both"
     for number, each in enumerate(allowed):
-        yield f"#   dicomgate pki issue {_name(each, number, allowed)} --ca {FOLDER} --ae {quote(each.calling)} --client"
+        name = _name(each, number, allowed)
+        yield f"#   dicomgate pki issue {name} --ca {FOLDER} --ae {quote(each.calling)} --client"
     yield "# Then: dicomgate check -c THIS-FILE, dicomgate run -c THIS-FILE, and assess again, at the gate."
     yield "# Last, close the archive's own port to everybody but the gate."
     yield ""

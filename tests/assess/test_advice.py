@@ -47,8 +47,7 @@ def _is_read_by_the_gate(block: str) -> None:
         for table in value if isinstance(value, list) else [value]:
             keys = set(table)
             known = set(model.model_fields)
-            if name == "verifier":
-                known |= {"issuer", "audience", "kind"}
+            known |= {"verifier": {"issuer", "audience"}, "sink": {"file"}}.get(name, set())
             assert keys <= known, f"[{name}] {keys - known}"
 
 

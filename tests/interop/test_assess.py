@@ -26,9 +26,15 @@ from dicomgate.assess.inputs import Inputs, User
 from dicomgate.assess.line import Endpoint, KeyPair, SocketDialer
 from dicomgate.assess.model import Assessment, Authorisation, Consent, Outcome, Severity, State, TargetReport
 from dicomgate.assess.prober import Prober, Target, Tempo
+from dicomgate.assess.render.html import html
+from dicomgate.assess.render.json import report_document
+from dicomgate.assess.render.junit import junit
+from dicomgate.assess.render.sarif import sarif
+from dicomgate.assess.render.terminal import print_report
+from dicomgate.assess.report import report as report_of
+from dicomgate.assess.suggest import suggest
 from dicomgate.assess.suites import sslyze_is_installed
 from dicomgate.assess.survey import survey
-from dicomgate.assess.text import print_assessment
 from lab import dcmtk, studies
 from lab.gate import Gate, run_dicomgate, running_gate
 from lab.orthanc import orthanc
@@ -154,9 +160,11 @@ def written(report: TargetReport) -> list[str]:
     document = assessment_document(assessment)
     jsonschema.validate(document, json.loads(SCHEMA.read_text("utf-8")))
     assert assessment_document(read_assessment(document, CHECKS)) == document
+    shown = report_of(assessment, assessment)
     text = StringIO()
-    print_assessment(assessment, Console(file=text, width=300))
-    return [json.dumps(document), text.getvalue()]
+    print_report(shown, Console(file=text, width=300))
+    documents = [json.dumps(report_document(shown)), json.dumps(sarif(shown))]
+    return [*documents, text.getvalue(), html(shown), junit(shown, Severity.INFO), suggest(assessment, None)]
 
 
 def patient_values(kept: tuple[Instance, ...]) -> set[str]:

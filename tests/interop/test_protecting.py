@@ -74,7 +74,9 @@ def story(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
             assert stored.ok, stored.output
             stranger = ("--known-calling", "CT1", "--watch", gate.process.stderr, "--baseline", folder / "before.json")
             assessed(gate.address("tls").port, folder, "after", printed, *stranger)
-            printed.append(run_dicomgate("need", "-c", gate.configuration).stdout)
+            needed = run_dicomgate("need", "-c", gate.configuration)
+            assert "CT1  from 127.0.0.1/32  to ORTHANC  for store  1 associations" in needed.stdout, needed
+            printed.append(needed.stdout)
             printed.append(gate.log)
     keep = os.environ.get("DICOMGATE_KEEP_REPORTS")
     yield Story(folder, printed, patient_values(kept))

@@ -30,8 +30,11 @@ from dicomgate.session.events import (
     Connect,
     Event,
     Finish,
+    Pause,
+    Recall,
     Received,
     Relay,
+    Resume,
     Say,
     TimeUp,
     Verify,
@@ -39,6 +42,7 @@ from dicomgate.session.events import (
 )
 from dicomgate.session.limits import SessionLimits
 from dicomgate.session.session import NEVER, Session, UpstreamToken, no_token
+from dicomgate.session.under_way import UnderWay
 from dicomgate.wire.codec import encode
 from dicomgate.wire.codes import CommandField
 from dicomgate.wire.command import Command as CommandSet
@@ -83,6 +87,7 @@ class Playbook:
         admission: Callable[[AssociationPermit], Deny | None] = lambda permit: None,
         tls: TlsFacts | None = None,
         upstream_token: UpstreamToken = no_token,
+        under_way: UnderWay | None = None,
     ) -> None:
         ids = count(1)
         self.now = STARTED
@@ -93,6 +98,7 @@ class Playbook:
             limits,
             admission=admission,
             upstream_token=upstream_token,
+            under_way=under_way,
             new_refusal_id=lambda: f"R{next(ids)}",
             wall=lambda now: now,
             now=self.now,
@@ -153,6 +159,12 @@ class Playbook:
             case Write(records, durable):
                 self.records += records
                 return [*(f"record {_about(record)}" for record in records), *["wait for the disk"] * durable]
+            case Recall(number, instance):
+                return [f"recall {number}: {instance.sop_instance_uid} in {instance.archive}"]
+            case Pause(side):
+                return [f"pause {side}"]
+            case Resume(side):
+                return [f"resume {side}"]
             case Finish():
                 return ["finish"]
 

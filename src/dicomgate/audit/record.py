@@ -23,6 +23,7 @@ class Event(StrEnum):
     ASSOCIATION_ENDED = "association_ended"
     OPERATION = "operation"
     OPERATION_REFUSED = "operation_refused"
+    INSTANCE_CHANGED = "instance_changed"
     RECORDS_LOST = "records_lost"
     CHANNEL_UP = "channel_up"
     CHANNEL_DOWN = "channel_down"

@@ -32,6 +32,7 @@ from dicomgate.sinks.metrics import Tally
 from dicomgate.store.checkpoints import Checkpoints
 from dicomgate.store.database import StoreError, open_store, path_of
 from dicomgate.store.feed import Feed
+from dicomgate.store.instances import StoredInstances
 from dicomgate.store.keys import signer
 from dicomgate.store.recorder import Recorder
 from dicomgate.store.retention import Retention
@@ -68,9 +69,11 @@ def run(
         retention=_retention(configuration, journal, delivery.needed),
         committed=delivery.wake,
         noticed=detection.notice,
+        settled=lambda instances: gate.under_way.settled(instances) if gate else None,
     )
     tally = Tally(recorder)
     sink = detection.sink(tally)
+    stored = StoredInstances(engine, loop.call_soon_threadsafe)
     if checkpoints.conflict:
         journal.say("critical", "checkpoint_conflict", reason=checkpoints.conflict)
         conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
@@ -88,6 +91,7 @@ def run(
             ban_store=detection.bans,
             push=detection.push,
             channels=channels,
+            recollection=stored,
         )
         detection.attach(gate)
         observed = Observed(gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint)
@@ -105,18 +109,21 @@ def run(
     except OSError as error:
         channels.close()
         identity.close()
+        stored.close(5)
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
     except TlsFilesError as error:  # changed since it was read and found good
         channels.close()
         identity.close()
+        stored.close(5)
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
     except StoreError:
         channels.close()
         identity.close()
+        stored.close(5)
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         raise
@@ -127,6 +134,7 @@ def run(
         channels.close()
         revocations.close()
         identity.close()
+        stored.close(5)
         detection.close(partial(_turn, loop))
         _close(recorder, delivery, journal)
         loop.close()

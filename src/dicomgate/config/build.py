@@ -151,6 +151,7 @@ def _archive(table: schema.ArchiveTable) -> Archive:
         certificates=None if table.certificates is None else tuple(table.certificates),
         calling_ae_of_user=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "user"),
         calling_ae_of_role=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "role"),
+        tamper=table.tamper,
     )
 
 
@@ -173,4 +174,5 @@ def _peer(table: schema.PeerTable, archives: tuple[str, ...]) -> Peer:
         username_roles=None if table.username_roles is None else tuple(table.username_roles),
         channels=None if table.channels is None else frozenset(table.channels),
         never_block=table.never_block,
+        corrections=table.corrections,
     )

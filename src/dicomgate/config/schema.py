@@ -28,6 +28,7 @@ from dicomgate.policy.model import (
     Mode,
     OnExpiry,
     Refusals,
+    Tamper,
     UpstreamIdentity,
     Verb,
 )
@@ -378,6 +379,11 @@ class ArchiveTable(Table):
         description="Array of what its certificate is recognised by when it calls back: dns:…, uri:…, sha256:… or "
         "spki:…. One must fit. Absent: no certificate is asked for. Empty: it may not call back.",
     )
+    tamper: Annotated[Tamper, PlainValidator(words.one_of({word.value: word for word in Tamper}))] = Field(
+        default=Tamper.OFF,
+        description="What is done about a C-STORE with other content for a SOP instance that is already stored: "
+        "off (default; nothing is digested), alert, or refuse.",
+    )
     max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
 
 
@@ -451,6 +457,10 @@ class PeerTable(Table):
     never_block: bool = Field(
         default=False,
         description="true: no detector may hold this peer off, nor any address of its networks; only a command may.",
+    )
+    corrections: bool = Field(
+        default=False,
+        description="true: it may replace the content of a stored SOP instance, which is recorded and not refused.",
     )
 
 
@@ -673,6 +683,10 @@ class LimitsTable(Table):
     )
     identity: Seconds = Field(
         default=_SESSION.identity, description="From asking the verifiers who a user is to their answer."
+    )
+    recall: Seconds = Field(
+        default=_CONNECTION.recall,
+        description="From asking the record store what is known of a SOP instance to its answer.",
     )
     archive_connect: Seconds = Field(
         default=_SESSION.archive_connect,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
+from dicomgate.audit.instance import Known
 from dicomgate.audit.record import Record
 from dicomgate.facts import Address, Origin, Side
 from dicomgate.gate.certificates import facts_of
@@ -30,11 +31,16 @@ from dicomgate.session.events import (
     Event,
     Finish,
     HungUp,
+    NotRecalled,
     Ordered,
+    Pause,
+    Recall,
+    Recalled,
     Received,
     Recorded,
     Relay,
     Reloaded,
+    Resume,
     Say,
     Stalled,
     TimeUp,
@@ -67,6 +73,7 @@ class Connection:
         "_half_open",
         "_kept_alive",
         "_links",
+        "_paused",
         "_route",
         "origin",
         "session",
@@ -86,6 +93,7 @@ class Connection:
         self._counted: AssociationPermit | None = None
         self._half_open = True
         self._gone = False
+        self._paused: Side | None = None
         self.session = Session(
             association,
             origin,
@@ -93,6 +101,7 @@ class Connection:
             gate.settings.session,
             admission=self._admit,
             upstream_token=gate.upstream_token,
+            under_way=gate.under_way,
             new_refusal_id=gate.new_refusal_id,
             wall=gate.wall,
             now=now,
@@ -233,6 +242,14 @@ class Connection:
                     self._gate.upstreams.candidates(permit.route.endpoints, now, partial(self._guarded, self._connect))
                 case Close(side, reset):
                     self._close(side, reset)
+                case Recall(number, instance):
+                    self._gate.recall(instance, partial(self._recalled, number))
+                case Pause(side):
+                    self._paused = side
+                    self._regulate()
+                case Resume():
+                    self._paused = None
+                    self._regulate()
                 case Finish():
                     self._finish()
                 case _:
@@ -257,7 +274,7 @@ class Connection:
         for side, link in self._links.items():
             other = self._links.get(side.other)
             blocked = (other is not None and other.pending_bytes > 0) or link.pending_bytes > _TOO_MUCH_TO_SAY
-            link.watch(reading=not blocked)
+            link.watch(reading=not blocked and side is not self._paused)
 
     def _close(self, side: Side, reset: bool) -> None:
         if side is Side.ACCEPTOR and self._connecting is not None:
@@ -291,6 +308,12 @@ class Connection:
             self._gate.write(records)  # once more, to be kept when the store recovers
             durable = True
         self.handle(Recorded(durable))
+
+    def _recalled(self, number: int, known: Known) -> None:
+        if isinstance(known, str):
+            self.handle(NotRecalled(number, known, self._gate.settings.on_audit_failure != "continue"))
+        else:
+            self.handle(Recalled(number, known))
 
     # -- connecting ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import count
 
 from dicomgate import __version__
+from dicomgate.audit.instance import Instance, Known, Recollection
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
 from dicomgate.detect.ban import Spared
@@ -26,6 +27,7 @@ from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
 from dicomgate.gate.host import Channels, Guest, Revocations
 from dicomgate.gate.journal import Journal
+from dicomgate.gate.patience import Patience
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
 from dicomgate.gate.tls import TlsFilesError
@@ -36,6 +38,7 @@ from dicomgate.policy.model import Endpoint
 from dicomgate.policy.policy import Policy
 from dicomgate.session.events import Ordered
 from dicomgate.session.session import Session, UpstreamToken, no_token
+from dicomgate.session.under_way import UnderWay
 
 _SWEEP = 0.25
 _REPEATED = 60.0
@@ -50,6 +53,8 @@ class Gate:
     `desk` is where users are verified; None stands for a gate without verifiers. `upstream_token` makes what tells
     an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
     it, nobody gets in there. `channels` knows what came through which tunnel; without it, nothing has.
+    it, nobody gets in there. `recollection` knows which SOP instances are stored; `under_way.settled` is to be called
+    when what came of a C-STORE is on disk.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Gate:
         ban_store: BanStore | None = None,
         push: Push | None = None,
         channels: Channels | None = None,
+        recollection: Recollection | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -82,6 +88,8 @@ class Gate:
         self.bans = Bans(ban_store, self._connections.values, self.write, self._wall_now, push)
         self._heed(settings)
         self.channels = channels
+        self.under_way = UnderWay()
+        self._recollection = recollection
         self._sink = sink
         self._journal = journal
         self._damper = Damper()
@@ -228,6 +236,13 @@ class Gate:
             self.loop.call_soon(done, Unavailable("no verifier is running"))
         else:
             self.desk.submit(claims, verifiers, done)
+
+    def recall(self, instance: Instance, done: Callable[[Known], None]) -> None:
+        """Ask what is stored of an instance; `done` is called once, later, and within `limits.recall`."""
+        if self._recollection is None:
+            self.loop.call_soon(done, "no store is there to be asked")
+        else:
+            self._recollection.ask(instance, Patience(self.loop, self.settings.connections.recall, done).answered)
 
     def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
         """Record that a connection was closed before anything was read from it."""

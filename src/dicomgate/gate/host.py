@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dicomgate.audit.instance import Instance, Known
 from dicomgate.audit.record import Record
 from dicomgate.audit.sink import Recorded
 from dicomgate.facts import Origin
@@ -19,6 +20,7 @@ from dicomgate.identity.claims import Claims
 from dicomgate.identity.verifier import Verification
 from dicomgate.policy.policy import Policy
 from dicomgate.session.session import Session, UpstreamToken
+from dicomgate.session.under_way import UnderWay
 
 
 class Revocations(Protocol):
@@ -63,6 +65,7 @@ class Host(Protocol):
     upstream_token: UpstreamToken
     revocations: Revocations | None
     channels: Channels | None
+    under_way: UnderWay
 
     def now(self) -> float:
         """Seconds of a steady clock."""
@@ -81,6 +84,9 @@ class Host(Protocol):
 
     def verify(self, claims: Claims, verifiers: tuple[str, ...], done: Callable[[Verification], None]) -> None:
         """Ask those who can vouch for a user; `done` is called once, later."""
+
+    def recall(self, instance: Instance, done: Callable[[Known], None]) -> None:
+        """Ask what is stored of an instance; `done` is called once, later, and within `limits.recall`."""
 
     def forget(self, guest: Guest) -> None:
         """It is closed on both sides."""

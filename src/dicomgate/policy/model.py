@@ -66,6 +66,14 @@ class OnExpiry(StrEnum):
     END = "end"
 
 
+class Tamper(StrEnum):
+    """What is done about a C-STORE that brings other content for a SOP instance that an archive already has."""
+
+    OFF = "off"
+    ALERT = "alert"
+    REFUSE = "refuse"
+
+
 class Refusals(StrEnum):
     """How much a rejection tells: the standard's own reason, or always 1/1/1."""
 
@@ -214,6 +222,8 @@ class Archive:
     """One of them must have been shown by who calls back in its name; None asks for none."""
     calling_ae_of_user: tuple[tuple[str, str], ...] = ()
     calling_ae_of_role: tuple[tuple[str, str], ...] = ()
+    tamper: Tamper = Tamper.OFF
+    """Off by default: docs/design/defaults.md says what a digest costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +259,8 @@ class Peer:
     channels: frozenset[str] | None = None
     never_block: bool = False
     """No detector may hold it off, nor its addresses; only a human may."""
+    corrections: bool = False
+    """May store other content for a SOP instance that an archive already has."""
 
     def has_title(self, title: str) -> bool:
         """Is this one of its titles? Nobody has the empty title, which stands for a malformed one; not even `*`."""

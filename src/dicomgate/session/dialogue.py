@@ -6,20 +6,25 @@ protocol or its bounds, which the session answers with A-ABORT.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import assert_never
 
 from dicomgate.association.messages import CommandReceived, Incomplete, MessageReader
 from dicomgate.association.negotiation import AcceptedContext, Agreement
+from dicomgate.audit.instance import Content, Instance, memory_of
 from dicomgate.facts import OperationFacts, Side
-from dicomgate.policy.model import Verb
+from dicomgate.policy.model import Mode, Tamper, Verb
 from dicomgate.policy.policy import Policy
-from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny
-from dicomgate.session.events import Command, Relay, Say, Write
+from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny, Direction
+from dicomgate.session.digest import DataSetDigest
+from dicomgate.session.events import Command, NotRecalled, Pause, Recall, Recalled, Relay, Say, Write
 from dicomgate.session.half import Half
 from dicomgate.session.identifier import IdentifierReader
+from dicomgate.session.inspection import Inspection
 from dicomgate.session.ledger import Ledger, Operation
 from dicomgate.session.limits import SessionLimits
 from dicomgate.session.refusal import refusing_response
+from dicomgate.session.under_way import UnderWay
 from dicomgate.wire.codes import AbortReason, CommandField, Status, is_pending
 from dicomgate.wire.command import Command as CommandSet
 from dicomgate.wire.command import encode_command
@@ -41,6 +46,26 @@ class Violation:
     why: str
     reason: AbortReason
     rule: str = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A C-STORE was refused before its end: the acceptor waits amid a message that will not be completed, so both
+    associations end. The requestor has its answer."""
+
+    rule: str
+    why: str
+    refusal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The end of a data set, as P-DATA-TF bytes, that waits for what is known of its instance."""
+
+    side: Side
+    operation: Operation
+    inspection: Inspection
+    wire: bytes
 
 
 class Flow:
@@ -80,6 +105,7 @@ class Dialogue:
         limits: SessionLimits,
         ledger: Ledger,
         halves: Mapping[Side, Half],
+        under_way: UnderWay,
     ) -> None:
         self.permit = permit
         self.policy = policy
@@ -88,6 +114,10 @@ class Dialogue:
         self._limits = limits
         self._ledger = ledger
         self._halves = halves
+        self.held: Held | None = None
+        self._under_way = under_way
+        self._asked: dict[int, Inspection] = {}
+        self._numbers = count(1)
         self._contexts: Mapping[int, AcceptedContext] = agreement.contexts
         self._longest = {Side.REQUESTOR: agreement.to_requestor, Side.ACCEPTOR: agreement.to_acceptor}
         accepted = frozenset(agreement.contexts)
@@ -114,15 +144,17 @@ class Dialogue:
     def unfinished(self) -> Iterator[Operation]:
         """The operations that have no final response; they are taken out."""
         for flow in self._flows.values():
-            if flow.finishing is not None:
-                yield flow.finishing[0]
-                flow.finishing = None
-            yield from flow.outstanding.values()
+            ending = [] if flow.finishing is None else [flow.finishing[0]]
+            ending += flow.outstanding.values()
+            flow.finishing = None
             flow.outstanding.clear()
+            for operation in ending:
+                self._leave(operation)
+                yield operation
 
     # -- frames --------------------------------------------------------------------------------------------
 
-    def data(self, side: Side, run: DataRun, now: float, commands: list[Command]) -> Violation | None:
+    def data(self, side: Side, run: DataRun, now: float, commands: list[Command]) -> Violation | Stopped | None:
         """A stretch of a data set: relayed under the permit of its operation, or dropped with a refused one."""
         flow = self._flows[side]
         if (wrong := flow.reader.run(run)) is not None:
@@ -132,6 +164,10 @@ class Dialogue:
             operation.bytes += run.size
             if operation.identifier is not None:
                 _read_identifier(operation, operation.identifier, run)
+            if operation.inspection is not None:
+                operation.inspection.digest.feed(run.wire)
+                if run.last:
+                    return self._complete(side, run, operation, operation.inspection, now, commands)
             flow.mid_pdu = not run.whole
             commands.append(Relay(side.other, run.wire, operation.permit))
             if run.last:
@@ -185,6 +221,8 @@ class Dialogue:
             operation.identifier = IdentifierReader(self._contexts[context_id].transfer_syntax)
         flow.outstanding[command.message_id] = operation
         self.operations += 1
+        if command.command_field is CommandField.C_STORE_RQ:
+            self._inspect(side, context_id, operation, commands)
         self._pass(side, context_id, verdict.permit.command, operation, commands)
         return None
 
@@ -241,9 +279,121 @@ class Dialogue:
             if command.has_data_set:
                 self._flows[side].finishing = (operation, status)
             else:
-                commands.append(Write((self._ledger.operation(operation, status, command, now),)))
+                self._close_books(operation, status, command, now, commands)
         self._pass(side, context_id, command, operation, commands)
         return None
+
+    def _close_books(
+        self, operation: Operation, status: int, response: CommandSet | None, now: float, commands: list[Command]
+    ) -> None:
+        record = self._ledger.operation(operation, status, response, now)
+        commands.append(Write((record,)))
+        if operation.inspection is not None:
+            if memory_of(record) is None:
+                self._leave(operation)
+            operation.inspection.entered = False  # from here on it is the store that says when it has ended
+
+    # -- content -------------------------------------------------------------------------------------------
+
+    def _inspect(self, side: Side, context_id: int, operation: Operation, commands: list[Command]) -> None:
+        """Digest what a peer stores in an archive that wants it. What comes from an archive is not inspected."""
+        route, uid = self.permit.route, operation.permit.command.sop_instance_uid
+        tamper = route.archive.tamper
+        if tamper is Tamper.OFF or side is not Side.REQUESTOR or route.direction is not Direction.TO_ARCHIVE or not uid:
+            return
+        if self.policy.rules.mode is Mode.MONITOR:
+            tamper = Tamper.ALERT
+        instance, syntax = Instance(route.archive.name, uid), self._contexts[context_id].transfer_syntax
+        inspection = Inspection(instance, syntax, tamper, route.peer.corrections, DataSetDigest(syntax))
+        operation.inspection = inspection
+        self._under_way.enter(instance)
+        number = next(self._numbers)
+        self._asked[number] = inspection
+        commands.append(Recall(number, instance))
+
+    def recalled(self, answer: Recalled | NotRecalled, now: float, commands: list[Command]) -> Stopped | None:
+        """What is known of an instance; if the end of its data set was held for that, it is judged now."""
+        inspection = self._asked.pop(answer.number, None)
+        if inspection is None:
+            return None
+        inspection.answer = answer
+        held = self.held
+        if held is None or held.inspection is not inspection:
+            return None
+        self.held = None
+        return self._judge_content(held.side, held.wire, held.operation, inspection, now, commands)
+
+    def _complete(
+        self,
+        side: Side,
+        run: DataRun,
+        operation: Operation,
+        inspection: Inspection,
+        now: float,
+        commands: list[Command],
+    ) -> Stopped | None:
+        """The data set ends with this run: it goes on only when its content has been judged."""
+        if inspection.answer is not None:
+            return self._judge_content(side, run.wire, operation, inspection, now, commands)
+        self.held = Held(side, operation, inspection, bytes(run.wire))
+        commands.append(Pause(side))
+        return None
+
+    def _judge_content(
+        self,
+        side: Side,
+        wire: memoryview | bytes,
+        operation: Operation,
+        inspection: Inspection,
+        now: float,
+        commands: list[Command],
+    ) -> Stopped | None:
+        denied = inspection.judge(self._under_way)
+        if denied is not None and inspection.tamper is Tamper.REFUSE:
+            return self._refuse_content(side, operation, inspection, denied, now, commands)
+        if denied is not None or inspection.content is Content.CORRECTION:
+            changed = self._ledger.instance_changed(operation, inspection, denied, None, now)
+            commands.append(Write((changed,)))
+        if denied is None and inspection.entered and inspection.version is not None:
+            self._under_way.let_through(inspection.instance, inspection.version)
+            inspection.let_through = True
+        self._flows[side].mid_pdu = False
+        commands.append(Relay(side.other, wire, operation.permit))
+        self._message_ended(side, now, commands)
+        return None
+
+    def _refuse_content(
+        self,
+        side: Side,
+        operation: Operation,
+        inspection: Inspection,
+        denied: Deny,
+        now: float,
+        commands: list[Command],
+    ) -> Stopped:
+        refusal_id = self._ledger.new_id()
+        self.refusals += 1
+        if inspection.content is Content.CHANGED:
+            record = self._ledger.instance_changed(operation, inspection, denied, refusal_id, now)
+        else:
+            record = self._ledger.content_refused(operation, inspection, denied, refusal_id, now)
+        commands.append(Write((record,)))
+        request = operation.permit.command
+        outstanding = self._flows[side].outstanding
+        if request.message_id is not None and outstanding.get(request.message_id) is operation:
+            del outstanding[request.message_id]
+            self.operations -= 1  # it is one of the refused now
+            self._leave(operation)
+            response = encode_command(refusing_response(request, denied, refusal_id))
+            self._tell(side, p_data_pdus(operation.context_id, response, self._longest[side]), commands)
+        return Stopped(denied.rule, denied.reason, refusal_id)
+
+    def _leave(self, operation: Operation) -> None:
+        """Nothing of it will be remembered."""
+        inspection = operation.inspection
+        if inspection is not None and inspection.entered:
+            inspection.entered = False
+            self._under_way.leave(inspection.instance, inspection.version if inspection.let_through else None)
 
     # -- sending -------------------------------------------------------------------------------------------
 
@@ -276,7 +426,7 @@ class Dialogue:
         flow.passing = None
         if flow.finishing is not None:
             (operation, status), flow.finishing = flow.finishing, None
-            commands.append(Write((self._ledger.operation(operation, status, None, now),)))
+            self._close_books(operation, status, None, now, commands)
         commands.extend(Say(side.other, message) for message in flow.waiting)
         flow.waiting.clear()
 

@@ -4,6 +4,7 @@ carries out the latter, in order, at once."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dicomgate.audit.instance import Instance, Version
 from dicomgate.audit.record import Record
 from dicomgate.facts import Side
 from dicomgate.identity.claims import Claims
@@ -80,7 +81,37 @@ class Ordered:
     why: str
 
 
-Event = Received | HungUp | Answered | Recorded | Connected | Unreachable | TimeUp | Stalled | Reloaded | Ordered
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What is stored of the instance that `Recall` with this number asked about; None when nothing is known of it."""
+
+    number: int
+    known: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotRecalled:
+    """That cannot be said, and `why`; `refuse` says whether it is then to be refused."""
+
+    number: int
+    why: str
+    refuse: bool
+
+
+Event = (
+    Received
+    | HungUp
+    | Answered
+    | Recorded
+    | Connected
+    | Unreachable
+    | TimeUp
+    | Stalled
+    | Reloaded
+    | Ordered
+    | Recalled
+    | NotRecalled
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +163,30 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask what is stored of an instance; answer with `Recalled` or `NotRecalled`, always, and with this number."""
+
+    number: int
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Read no more from this side: the end of what it sent is held back, and nothing may overtake that."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Read from this side again."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Both sides are done; nothing more will come from this session."""
 
 
-Command = Relay | Say | Verify | Connect | Close | Write | Finish
+Command = Relay | Say | Verify | Connect | Close | Write | Recall | Pause | Resume | Finish

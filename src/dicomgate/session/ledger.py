@@ -10,6 +10,7 @@ from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Refuted, Unavailable
 from dicomgate.policy.verdict import AllowAssociation, Deny, Direction, OperationPermit
 from dicomgate.session.identifier import IdentifierReader
+from dicomgate.session.inspection import Inspection
 from dicomgate.wire.codes import status_class
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest, UserInformation
@@ -34,6 +35,8 @@ class Operation:
     identifier: IdentifierReader | None = None
     """Of a C-FIND, while it is being sent."""
     unrestricted: bool = False
+    inspection: Inspection | None = None
+    """Of a C-STORE towards an archive with a tamper alarm."""
 
 
 class Ledger:
@@ -219,6 +222,8 @@ class Ledger:
             detail["proof"] = self._proof
         if operation.unrestricted:
             detail["unrestricted"] = True
+        if operation.inspection is not None and operation.inspection.version is not None:
+            detail |= _content(operation.inspection)
         if response is not None and response.completed_sub_operations is not None:
             detail["completed_sub_operations"] = response.completed_sub_operations
             detail["failed_sub_operations"] = response.failed_sub_operations or 0
@@ -250,6 +255,57 @@ class Ledger:
             verb=denied.verb,
             status=_STATUS.format(status),
             detail={**self._direction, "sender": sender},
+        )
+
+    def instance_changed(
+        self, operation: Operation, inspection: Inspection, denied: Deny | None, refusal_id: str | None, now: float
+    ) -> Record:
+        """Other content for a stored instance: refused (with an ID), only told, or a correction (nothing denied)."""
+        if denied is None:
+            outcome = Outcome.SUCCESS
+        else:
+            outcome = Outcome.REFUSED if refusal_id is not None else Outcome.WOULD_REFUSE
+        return self._about_content(Event.INSTANCE_CHANGED, outcome, operation, inspection, denied, refusal_id, now)
+
+    def content_refused(
+        self, operation: Operation, inspection: Inspection, denied: Deny, refusal_id: str, now: float
+    ) -> Record:
+        """Refused because nobody could say what is stored."""
+        event = Event.OPERATION_REFUSED
+        return self._about_content(event, Outcome.REFUSED, operation, inspection, denied, refusal_id, now)
+
+    def _about_content(
+        self,
+        event: Event,
+        outcome: Outcome,
+        operation: Operation,
+        inspection: Inspection,
+        denied: Deny | None,
+        refusal_id: str | None,
+        now: float,
+    ) -> Record:
+        detail: dict[str, object] = {
+            **self._direction,
+            "sender": operation.permit.sender.value,
+            **_content(inspection),
+        }
+        if inspection.known is not None:
+            detail["known_sha256"] = inspection.known.sha256
+            detail["known_transfer_syntax"] = inspection.known.transfer_syntax
+        answer = denied.answer if denied is not None and refusal_id is not None else None
+        return self._record(
+            event,
+            outcome,
+            now,
+            refusal_id=refusal_id,
+            rule=denied.rule if denied is not None else f"peer[{self._peer}].corrections",
+            reason=denied.reason if denied is not None else None,
+            command=operation.permit.command,
+            verb=operation.permit.verb,
+            status=_STATUS.format(answer) if isinstance(answer, int) else None,
+            byte_count=operation.bytes,
+            duration=round(now - operation.started, 6),
+            detail=detail,
         )
 
     def _record(
@@ -296,6 +352,16 @@ class Ledger:
             duration=duration,
             detail=detail,
         )
+
+
+def _content(inspection: Inspection) -> dict[str, object]:
+    """What passed, once it is complete."""
+    detail: dict[str, object] = {}
+    if inspection.version is not None and inspection.content is not None:
+        detail["sha256"] = inspection.version.sha256
+        detail["transfer_syntax"] = inspection.version.transfer_syntax
+        detail["content"] = inspection.content.value
+    return detail
 
 
 def _transport(origin: Origin) -> Mapping[str, object]:

@@ -21,7 +21,7 @@ from dicomgate.identity.verifier import Refuted, Unavailable, Verification, Veri
 from dicomgate.policy.model import UpstreamIdentity
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AllowAssociation, AskIdentity, AssociationPermit, Deny, Direction
-from dicomgate.session.dialogue import Dialogue
+from dicomgate.session.dialogue import Dialogue, Stopped
 from dicomgate.session.events import (
     Answered,
     Close,
@@ -31,11 +31,14 @@ from dicomgate.session.events import (
     Event,
     Finish,
     HungUp,
+    NotRecalled,
     Ordered,
+    Recalled,
     Received,
     Recorded,
     Relay,
     Reloaded,
+    Resume,
     Say,
     Stalled,
     TimeUp,
@@ -46,6 +49,7 @@ from dicomgate.session.events import (
 from dicomgate.session.half import Half
 from dicomgate.session.ledger import Ledger
 from dicomgate.session.limits import SessionLimits
+from dicomgate.session.under_way import UnderWay
 from dicomgate.wire.codec import decode, encode
 from dicomgate.wire.codes import (
     ABORT_REASONS,
@@ -57,7 +61,7 @@ from dicomgate.wire.codes import (
     Reject,
     Rejection,
 )
-from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, Framer
+from dicomgate.wire.framer import Broken, CommandFragment, ControlPdu, DataRun, Frame, Framer
 from dicomgate.wire.pdu import (
     Abort,
     AssociateAccept,
@@ -97,6 +101,7 @@ class Session:
         *,
         admission: Admission,
         upstream_token: UpstreamToken = no_token,
+        under_way: UnderWay | None = None,
         new_refusal_id: Callable[[], str],
         wall: Callable[[float], float],
         now: float,
@@ -106,6 +111,7 @@ class Session:
         self._limits = limits
         self._admission: Admission | None = admission
         self._upstream_token = upstream_token
+        self._under_way = UnderWay() if under_way is None else under_way
         self._wall = wall
         self._ledger = Ledger(association, origin, wall, new_refusal_id)
         self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
@@ -129,6 +135,7 @@ class Session:
         self._bytes = 0
         self._ended = False
         self._acceptor_told: UserInformation | None = None
+        self._behind_held: list[Frame] | None = None  # while the end of a data set of the requestor's is held back
         self._severed: tuple[Side, ...] = ()  # what was on its way to them is lost
         self._requestor.on(Occurrence.INCOMING_CONNECTION)
 
@@ -222,6 +229,8 @@ class Session:
                 self._reloaded(policy, now)
             case Ordered(why):
                 self._give_up("gate", why, now)
+            case Recalled() | NotRecalled():
+                self._recalled(event, now)
             case _:
                 assert_never(event)
         if self.finished:
@@ -253,9 +262,17 @@ class Session:
             return  # not connected: these bytes are nobody's
         self._last_byte = now
         self._bytes += len(data)
-        for frame in self._framers[side].feed(data):
+        self._frames(side, self._framers[side].feed(data), now)
+
+    def _frames(self, side: Side, frames: list[Frame], now: float) -> None:
+        for frame in frames:
             if self._halves[side].state is State.IDLE:
                 return
+            if self._behind_held is not None and side is Side.REQUESTOR:
+                # No more than one read brings: the driver was told to pause. The views are into its buffer.
+                owned = replace(frame, wire=bytes(frame.wire)) if isinstance(frame, DataRun) else frame
+                self._behind_held.append(owned)
+                continue
             match frame:
                 case DataRun() | CommandFragment():
                     self._message(side, frame, now)
@@ -445,7 +462,9 @@ class Session:
             return
         self._acceptor_told = accept.user_information
         current = self._permit or permit  # a reload may have judged again since
-        self._dialogue = Dialogue(current, agreement, self._policy, self._limits, self._ledger, self._halves)
+        self._dialogue = Dialogue(
+            current, agreement, self._policy, self._limits, self._ledger, self._halves, self._under_way
+        )
         self._framers[Side.REQUESTOR].data_pdu = agreement.to_acceptor
         self._framers[Side.ACCEPTOR].data_pdu = agreement.to_requestor
         self._requestor.on(Occurrence.LOCAL_ACCEPT)
@@ -525,10 +544,28 @@ class Session:
             raise RuntimeError("data without an agreement")
         if isinstance(frame, DataRun):
             wrong = dialogue.data(side, frame, now, self._commands)
+            if frame.last and dialogue.held is not None:
+                self._behind_held = []
         else:
             wrong = dialogue.command(side, frame, now, self._commands)
-        if wrong is not None:
+        if isinstance(wrong, Stopped):
+            self._give_up(wrong.rule, wrong.why, now, wrong.refusal_id)
+        elif wrong is not None:
             self._violation(side, wrong.why, wrong.reason, now, wrong.rule)
+
+    def _recalled(self, answer: Recalled | NotRecalled, now: float) -> None:
+        """What was held back goes on, and then what came behind it; or that was the end of it."""
+        dialogue = self._dialogue
+        if dialogue is None or self._ended:
+            return
+        stopped = dialogue.recalled(answer, now, self._commands)
+        if stopped is not None:
+            self._give_up(stopped.rule, stopped.why, now, stopped.refusal_id)
+        elif self._behind_held is not None and dialogue.held is None:
+            behind, self._behind_held = self._behind_held, None
+            self._frames(Side.REQUESTOR, behind, now)
+            if self._behind_held is None:
+                self._do(Resume(Side.REQUESTOR))
 
     # -- the ways it ends ----------------------------------------------------------------------------------
 
@@ -622,7 +659,7 @@ class Session:
         self._do(Close(Side.REQUESTOR, reset=True))
         self._ended = True
 
-    def _give_up(self, rule: str, why: str, now: float) -> None:
+    def _give_up(self, rule: str, why: str, now: float, refusal_id: str | None = None) -> None:
         """The gate itself ends it."""
         if self.half_open:
             self._drop_half_open(rule, why, now)
@@ -635,7 +672,7 @@ class Session:
             self._abort(Side.REQUESTOR, Abort(), now)
             self._abort(Side.ACCEPTOR, Abort(), now)
             status = "abort 2/0"
-        self._end(Outcome.FAILURE, why, now, rule=rule, refusal_id=self._ledger.new_id(), status=status)
+        self._end(Outcome.FAILURE, why, now, rule=rule, refusal_id=refusal_id or self._ledger.new_id(), status=status)
 
     def _reloaded(self, policy: Policy, now: float) -> None:
         self._policy = policy
@@ -696,6 +733,9 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        if self._behind_held is not None:
+            self._behind_held = None
+            self._do(Resume(Side.REQUESTOR))  # its close is still to come
         dialogue = self._dialogue
         records: list[Record] = []
         if dialogue is not None:

@@ -14,11 +14,13 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from dicomgate.audit.instance import Memory, Settled, memory_of
 from dicomgate.audit.merkle import Frontier
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded
 from dicomgate.store.checkpoints import Checkpoints
 from dicomgate.store.database import StoreError, because, path_of, try_write
+from dicomgate.store.instances import remember
 from dicomgate.store.retention import Retention
 from dicomgate.store.schema import Row, rescued, row_of
 from dicomgate.store.tree import ODD_VALUE, Tree
@@ -41,6 +43,8 @@ _ENTRIES_PER_COMMIT = 500  # a flood of records must not hold up the admission t
 class _Entry:
     rows: list[Row]
     done: Recorded | None
+    memories: list[tuple[int, Memory]]
+    """What is to be remembered of stored instances, each with its place among the rows."""
 
 
 class Recorder:
@@ -52,6 +56,7 @@ class Recorder:
     When a commit fails, every waiting `done` gets False at once and its records are forgotten: what was not
     admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
     succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
+    `settled` is told which instances the committed, or lost, records let the store remember.
     Between commits the same thread signs `checkpoints` and does the pruning of `retention`.
     `committed` is called on the writer's thread after each commit that holds new records; it must not block.
     """
@@ -70,6 +75,7 @@ class Recorder:
         retention: Retention | None = None,
         noticed: Callable[[Record], None] = lambda record: None,
         committed: Call | None = None,
+        settled: Settled | None = None,
     ) -> None:
         self._engine = engine
         self._path = path_of(engine)
@@ -83,6 +89,7 @@ class Recorder:
         self._checkpoints = checkpoints
         self._retention = retention
         self._committed = committed
+        self._settled = settled
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
         self._urgent: deque[_Entry] = deque()  # somebody waits for these: they are written first
@@ -107,23 +114,25 @@ class Recorder:
     def submit(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         """Queue records, all or (when they do not fit) none; see RecordSink."""
         rows = [row_of(record) for record in records]
+        memories = [(at, memory) for at, record in enumerate(records) if (memory := memory_of(record)) is not None]
         with self._changed:
             if done is not None:
                 if self._failing is None and not self._closing:
-                    self._urgent.append(_Entry(rows, done))
+                    self._urgent.append(_Entry(rows, done, memories))
                     if len(self._urgent) == 1:
                         self._changed.notify()  # otherwise the writer knows already that there is something to do
                     return
             elif self._closing or self._waiting + len(rows) > self._capacity:
                 self._lost += len(rows)
-                return
             else:
-                self._entries.append(_Entry(rows, None))
+                self._entries.append(_Entry(rows, None, memories))
                 self._waiting += len(rows)
                 if len(self._entries) == 1 and self._failing is None:
                     self._changed.notify()
                 return
-        self._call_soon(partial(done, False))
+        self._tell(self._settlements(memories))
+        if done is not None:
+            self._call_soon(partial(done, False))
 
     def close(self, timeout: float) -> int:
         """Write what waits, end the writer; how many records could not be kept. Waits at most `timeout` seconds.
@@ -174,17 +183,26 @@ class Recorder:
 
     def _commit(self, entries: list[_Entry], lost: int) -> tuple[Frontier, str | None]:
         """Everything in one transaction: the tree after it, and the checkpoint if one was due."""
-        rows = [row for entry in entries for row in entry.rows]
+        rows: list[Row] = []
+        memories: list[tuple[int, Memory]] = []
+        for entry in entries:
+            memories += [(len(rows) + at, memory) for at, memory in entry.memories]
+            rows += entry.rows
         if lost:
             rows.append(row_of(self._loss(lost)))
         connection = self._connected()
         try:
-            return self._transact(connection, rows)
+            return self._transact(connection, rows, memories)
         except ODD_VALUE:
-            return self._transact(connection, [rescued(row) for row in rows])
+            return self._transact(connection, [rescued(row) for row in rows], memories)
 
     def _transact(
-        self, connection: Connection, rows: list[Row], *, at_the_end: bool = False
+        self,
+        connection: Connection,
+        rows: list[Row],
+        memories: Sequence[tuple[int, Memory]] = (),
+        *,
+        at_the_end: bool = False,
     ) -> tuple[Frontier, str | None]:
         note = None
         with connection.begin():
@@ -193,6 +211,9 @@ class Recorder:
             if self._retention is not None and (announcement := self._retention.announcement(connection)):
                 rows = [*rows, announcement]
             frontier = self._tree.append(connection, rows) if rows else self._tree.frontier(connection)
+            if memories:
+                first = frontier.size - len(rows) + 1
+                remember(connection, [(first + at, memory) for at, memory in memories])
             if self._checkpoints is not None:
                 note = self._checkpoints.sign(connection, frontier, at_once=at_the_end)
             self._check_file()
@@ -248,6 +269,7 @@ class Recorder:
         if self._committed is not None and entries:
             self._committed()
         news: list[Call] = [partial(self._health, None)] if recovered else []
+        news += self._settlements([memory for entry in entries for memory in entry.memories])
         self._tell(news + [partial(entry.done, True) for entry in entries if entry.done is not None])
 
     def _failed(self, reason: str) -> None:
@@ -257,10 +279,16 @@ class Recorder:
             if self._failing is None:
                 news.append(partial(self._health, reason))
                 news += [partial(entry.done, False) for entry in self._urgent if entry.done is not None]
+                news += self._settlements([memory for entry in self._urgent for memory in entry.memories])
                 self._urgent.clear()
             self._failing = reason
             self._gave_up = self._closing
         self._tell(news)
+
+    def _settlements(self, memories: Sequence[tuple[int, Memory]]) -> list[Call]:
+        if self._settled is None or not memories:
+            return []
+        return [partial(self._settled, [memory.instance for _, memory in memories])]
 
     def _tell(self, news: list[Call]) -> None:
         if news:

@@ -13,7 +13,7 @@ from dicomgate.audit.leaf import Value, canonical
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0005"
+REVISION = "0006"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})
@@ -132,6 +132,20 @@ PRUNED = Table(
     Column("leaves", LargeBinary, nullable=False),
 )
 """What is left of pruned records: leaf hashes, one after another, beginning with that of the record `first`."""
+
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    Column("archive", Text, primary_key=True),
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("transfer_syntax", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("time", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The version of each stored SOP instance that counts, and the number and time of the record that says so. Rows stay
+when that record is pruned: the alarm must not forget before the archive does."""
 
 Row = tuple[Value, ...]
 """The values of one record in the order of FIELDS."""

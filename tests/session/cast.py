@@ -1,5 +1,6 @@
 """Who plays: an archive, a scanner that stores, a workstation that queries and listens, and what they say."""
 
+from dataclasses import replace
 from typing import Any
 
 from dicomgate.association.negotiation import pad_ae_title
@@ -13,6 +14,7 @@ from dicomgate.policy.model import (
     Networks,
     Peer,
     Rules,
+    Tamper,
     Verb,
 )
 from dicomgate.policy.policy import Policy
@@ -80,6 +82,13 @@ def hospital(*peers: Peer, **rules: Any) -> Policy:
 
 def monitoring(*peers: Peer) -> Policy:
     return hospital(*peers, mode=Mode.MONITOR)
+
+
+def watchful(peer: Peer = SCANNER, **rules: Any) -> Policy:
+    """Its archive refuses altered images. The workstation may store as well."""
+    listener = Listener("inside", Networks.of(["10.1.0.0/16"]))
+    storing = replace(WORKSTATION, may=WORKSTATION.may | {Verb.STORE})
+    return Policy(Rules((listener,), (replace(ARCHIVE, tamper=Tamper.REFUSE),), (peer, storing), **rules))
 
 
 # -- associations ------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from itertools import cycle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dicomgate.audit.instance import Version
 from dicomgate.audit.record import Event as About
 from dicomgate.facts import Side
 from dicomgate.policy.model import Verb
@@ -13,7 +14,9 @@ from dicomgate.session.events import (
     Connected,
     Event,
     HungUp,
+    NotRecalled,
     Ordered,
+    Recalled,
     Received,
     Recorded,
     Reloaded,
@@ -38,6 +41,7 @@ from session.cast import (
     monitoring,
     scanner,
     store,
+    watchful,
     workstation,
 )
 from session.reference import Message, Pdv, elements, messages, pdus
@@ -52,6 +56,8 @@ policies = st.sampled_from(
         hospital(SCANNER),
         hospital(replace(WORKSTATION, may=frozenset({Verb.FIND}))),
         monitoring(SCANNER),
+        watchful(),
+        watchful(replace(SCANNER, corrections=True)),
     ]
 )
 anything = st.one_of(
@@ -65,6 +71,8 @@ anything = st.one_of(
     st.builds(Stalled, st.sampled_from(Side)),
     st.builds(Reloaded, policies),
     st.just(Ordered("stopping")),
+    st.builds(Recalled, st.integers(1, 3), st.sampled_from([None, Version("1.2.840.10008.1.2.1", "00" * 32)])),
+    st.builds(NotRecalled, st.integers(1, 3), st.just("locked"), st.booleans()),
 )
 
 

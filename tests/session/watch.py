@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from dicomgate.audit.record import Event as About
-from dicomgate.audit.record import Record
+from dicomgate.audit.record import Outcome, Record
 from dicomgate.facts import Side
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AssociationPermit, OperationPermit
@@ -15,9 +15,12 @@ from dicomgate.session.events import (
     Event,
     Finish,
     HungUp,
+    Pause,
+    Recall,
     Received,
     Recorded,
     Relay,
+    Resume,
     Say,
     TimeUp,
     Write,
@@ -60,6 +63,8 @@ class Watch:
     durable: bool = False
     connected: bool = False
     connects: int = 0
+    recalls: int = 0
+    paused: bool = False
     closed: set[Side] = field(default_factory=set)
     reset: set[Side] = field(default_factory=set)
     silent: set[Side] = field(default_factory=set)
@@ -104,6 +109,16 @@ class Watch:
                     self.reset.add(side)
             case Write(records):
                 self.records += records
+            case Recall(number):
+                assert number == self.recalls + 1
+                self.recalls = number
+            case Pause(side):
+                assert side is REQUESTOR
+                self.paused = True
+            case Resume(side):
+                assert side is REQUESTOR
+                assert self.paused
+                self.paused = False
             case Finish():
                 self.finishes += 1
 
@@ -120,6 +135,7 @@ class Watch:
         for side in Side:
             self.feed(HungUp(side))
         assert self.session.finished
+        assert not self.paused
         self._streams()
         self._books()
 
@@ -140,7 +156,8 @@ class Watch:
         assert admitted <= 1
         assert told.count(About.ASSOCIATION_REFUSED) + told.count(About.CONNECTION_REFUSED) + len(ended) <= 1
         assert len(ended) + told.count(About.ASSOCIATION_REFUSED) >= admitted
-        operations = told.count(About.OPERATION), told.count(About.OPERATION_REFUSED)
+        changed = [r for r in self.records if r.event is About.INSTANCE_CHANGED and r.outcome is Outcome.REFUSED]
+        operations = told.count(About.OPERATION), told.count(About.OPERATION_REFUSED) + len(changed)
         counted = [(end.detail["operations"], end.detail["refused_operations"]) for end in ended]
         assert operations == (counted[0] if counted else (0, 0))
 

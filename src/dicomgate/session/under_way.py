@@ -34,9 +34,12 @@ class UnderWay:
         self._stores.setdefault(instance, _Stores()).count += 1
 
     def known(self, instance: Instance, on_disk: Version | None) -> Version | None:
-        """The newest version: one that was let through and has not failed, or else that on disk."""
-        let_through = self._stores[instance].let_through
-        return let_through[-1] if let_through else on_disk
+        """The newest version: one that was let through and has not failed, or else that on disk.
+
+        Also for a store that has left already, because it was answered before its end.
+        """
+        stores = self._stores.get(instance)
+        return stores.let_through[-1] if stores is not None and stores.let_through else on_disk
 
     def let_through(self, instance: Instance, version: Version) -> None:
         """The archive is about to get the end of it; until it has said no, it counts as known."""

@@ -58,6 +58,10 @@ class Plan:
         """The gate with every cap on how many raised out of the way."""
         return Gate(GateOptions(limits=UNLIMITED, max_associations=20000, profile=self.profile), name)
 
+    def watchful_gate(self, name: str) -> Gate:
+        """The gate with the tamper alarm on."""
+        return Gate(GateOptions(tamper="refuse", profile=self.profile), name)
+
     def chosen(self, paths: Sequence[RelayPath]) -> list[RelayPath]:
         """Those of `paths` that this run is to measure; "nginx" and "gate" stand for all their variants."""
         return [path for path in paths if not self.only or path.name.split()[0].rstrip(",") in self.only]

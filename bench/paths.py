@@ -192,6 +192,8 @@ class GateOptions:
     tls: Identity | None = None
     """How clients are met; None is plaintext."""
     detection: bool = True
+    tamper: str = "off"
+    """The tamper alarm of its archive."""
     profile: bool = False
     """Run it under cProfile; the profile stands in `PROFILE` in its room when it ends."""
 
@@ -232,6 +234,7 @@ networks = ["127.0.0.0/8"]
 name = "main"
 ae_title = "{CALLED}"
 address = "{target[0]}:{target[1]}"
+tamper = "{options.tamper}"
 {ceiling}
 [[peer]]
 name = "load"

@@ -17,6 +17,7 @@ AFTERMATH = 0.3
 
 _rooms = count(1)
 _TLS_GATE = "gate, TLS in"
+_DIGEST_GATE = "gate, digest"
 
 
 def _room(plan: Plan, path: RelayPath) -> Path:
@@ -73,6 +74,36 @@ def bulk(plan: Plan) -> Iterator[Table]:
                     gigabytes = values["bytes"] / 1e9
                     cpu = {"cpu_per_gb": values["cpu"] / gigabytes} if path.pids else {}
                     return {"rate": gigabytes / values["seconds"]} | cpu
+
+                yield take_turns(table, paths, plan.rounds, once)
+
+
+def digest(plan: Plan) -> Iterator[Table]:
+    """What the tamper alarm costs: the same bulk load with and without it."""
+    for kib in (16, 128):
+        size, maximum_length = round(plan.gigabytes * 1e9), kib * 1024
+        table = Table(
+            f"Bulk relay with the tamper alarm, one association, {kib} KiB PDUs",
+            f"One C-STORE of {plan.gigabytes:g} GB in P-DATA PDUs of {kib} KiB through the gate, and through one with "
+            '`tamper = "refuse"`: that takes the SHA-256 of every data-set byte, and holds the end until the record store '
+            "has said what it knows of the instance.",
+            (Metric("rate", "GB/s"), Metric("cpu_per_gb", "relay CPU s/GB", digits=3)),
+            (Ratio(f"the same with the tamper alarm, {kib} KiB PDUs", "cpu_per_gb", "gate", 4.0, 3.0, _DIGEST_GATE),),
+        )
+        say(table.title)
+        paths = plan.chosen([plan.gate(), plan.watchful_gate(_DIGEST_GATE)])
+        with Load("sink", maximum_length, size) as sink:
+            target = (LOOPBACK, sink.report(10)["port"])
+            with _all_before(plan, table, paths, target) as addresses:
+
+                def once(path: RelayPath, addresses: dict[str, Address] = addresses) -> Values:
+                    def load() -> Values:
+                        with Load("sender", *addresses[path.name], maximum_length, size) as sender:  # noqa: B023
+                            return sender.report(180)
+
+                    values = _with_cpu(path, load)
+                    gigabytes = values["bytes"] / 1e9
+                    return {"rate": gigabytes / values["seconds"], "cpu_per_gb": values["cpu"] / gigabytes}
 
                 yield take_turns(table, paths, plan.rounds, once)
 
@@ -351,6 +382,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "bulk": bulk,
+    "digest": digest,
     "tls-bulk": tls_bulk,
     "small": small,
     "no-stall": no_stall,

@@ -45,12 +45,20 @@ class Server:
 
 
 @contextmanager
-def storescp(directory: Path, ae_title: str = "STORESCP", *, address: Address | None = None) -> Iterator[Server]:
-    """A storage receiver that writes each data set exactly as it came, behind file meta information of its own."""
+def storescp(
+    directory: Path, ae_title: str = "STORESCP", *, address: Address | None = None, unique_names: bool = False
+) -> Iterator[Server]:
+    """A storage receiver that writes each data set exactly as it came, behind file meta information of its own.
+
+    A second object of the same name takes the place of the first already with its first byte, and an association that
+    ends before its last leaves neither. With `unique_names` every object has a file of its own.
+    """
     address = address or free_address()
     received = directory / "received"
     received.mkdir(parents=True)
     options: list[str | Path] = ["-v", "+B", "+xa", "-dhl", "-aet", ae_title, "-od", received]
+    if unique_names:
+        options.append("+uf")
     with _listening("storescp", [*options, str(address.port)], directory, address) as process:
         yield Server(ae_title, address, received, process)
 

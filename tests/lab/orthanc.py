@@ -89,16 +89,19 @@ def orthanc(
     address: Address | None = None,
     modalities: Mapping[str, Modality] | None = None,
     as_delivered: bool = False,
+    overwrites: bool = False,
 ) -> Iterator[Orthanc]:
     """Start Orthanc with an empty database. `modalities`: its symbolic names → whom it knows.
 
     `as_delivered`: who may do what is left to Orthanc's own defaults.
+    `overwrites`: a second store of an instance replaces the first, as in many archives; Orthanc by itself keeps it.
     """
     address = address or free_address()
     http = free_address()
     directory.mkdir(parents=True)
     configuration = directory / "orthanc.json"
     settings = _settings(directory, ae_title, address, http, modalities or {})
+    settings["OverwriteInstances"] = overwrites
     if as_delivered:
         settings = {key: value for key, value in settings.items() if key not in _RULES}
     configuration.write_text(json.dumps(settings, indent=1))

@@ -4,12 +4,14 @@ The command of a C-STORE names the instance as well, but many archives go by the
 so the UID stands near the beginning, behind nothing but other elements of group 0008.
 """
 
+import zlib
 from struct import Struct
 
 HEAD = 4096
 """Bytes of a data set that are looked at. Real ones name their instance within the first 500."""
-_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-_JPIP_DEFLATED = "1.2.840.10008.1.2.4.95"
+_IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+"""Deflated as a whole (PS3.5 A.5, A.6, A.11)."""
 _TAG_AND_LENGTH = {"<": Struct("<HHI"), ">": Struct(">HHI")}
 _TAG_VR_AND_LENGTH = {"<": Struct("<HH2sH"), ">": Struct(">HH2sH")}
 _LONG = {"<": Struct("<I"), ">": Struct(">I")}
@@ -22,11 +24,14 @@ _UNDEFINED = 0xFFFFFFFF
 def sop_instance_uid(head: bytes, transfer_syntax: str) -> str | None:
     """(0008,0018) of a data set that begins with `head`. Never raises.
 
-    None: it is not there, or not reached within `head`; elements do not ascend, so that readers may differ about
-    which one counts; or the transfer syntax is compressed as a whole.
+    None: it is not there, or not reached within `head`; or elements do not ascend, so that readers may differ about
+    which one counts.
     """
-    if transfer_syntax in (_DEFLATED, _JPIP_DEFLATED):
-        return None
+    if transfer_syntax in _DEFLATED:
+        try:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD)
+        except zlib.error:
+            return None
     order = ">" if transfer_syntax == _BIG_ENDIAN else "<"
     explicit = transfer_syntax != _IMPLICIT
     position, depth, last = 0, 0, (0, 0)

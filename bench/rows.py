@@ -85,8 +85,8 @@ def digest(plan: Plan) -> Iterator[Table]:
         table = Table(
             f"Bulk relay with the tamper alarm, one association, {kib} KiB PDUs",
             f"One C-STORE of {plan.gigabytes:g} GB in P-DATA PDUs of {kib} KiB through the gate, and through one with "
-            '`tamper = "refuse"`: that takes the SHA-256 of every data-set byte, and holds the end until the record store '
-            "has said what it knows of the instance.",
+            '`tamper = "refuse"`: that takes the SHA-256 of every data-set byte, and holds the end until the record '
+            "store has said what it knows of the instance.",
             (Metric("rate", "GB/s"), Metric("cpu_per_gb", "relay CPU s/GB", digits=3)),
             (Ratio(f"the same with the tamper alarm, {kib} KiB PDUs", "cpu_per_gb", "gate", 4.0, 3.0, _DIGEST_GATE),),
         )

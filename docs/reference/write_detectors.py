@@ -34,9 +34,9 @@ ENDING = """\
 ## What is not seen
 
 The gate reads no pixel data and keeps no data set, so these of the catalogue it was planned with do not exist here:
-stepped queries (D13), slow harvests over a month (D18), retrievals without an order (D19), changed images (D20 to D22:
-they need a digest of what is stored), payloads inside objects (D24), compression bombs, deep nesting and wrong pixel
-geometry (D30 to D32).
+stepped queries (D13), slow harvests over a month (D18), retrievals without an order (D19), images that contradict
+themselves (D21, D22), payloads inside objects (D24), compression bombs, deep nesting and wrong pixel geometry (D30 to
+D32). D20 goes by the digest of what is stored, where an archive has [`tamper`](../howto/tamper-alarm.md).
 
 D11 looks at the keys of a C-FIND while they are relayed, up to 16 KiB and in the two uncompressed little-endian
 transfer syntaxes, and keeps one bit. A query whose keys match everything in another way (a date range of a century)

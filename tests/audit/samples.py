@@ -84,6 +84,7 @@ ONE_OF_EACH: tuple[Record, ...] = (
     operation("N_ACTION_RQ", Outcome.FAILURE, status="0110"),
     operation("C_STORE_RQ", Outcome.WOULD_REFUSE, rule="peer[ct-1].may", reason="store is not allowed"),
     record(Event.OPERATION_REFUSED, Outcome.REFUSED, **_ASSOCIATED, **_REFUSED, verb="store", status="0124"),
+    record(Event.INSTANCE_CHANGED, Outcome.REFUSED, **_ASSOCIATED, **_REFUSED, verb="store", status="0124"),
     record(Event.RECORDS_LOST, Outcome.FAILURE, reason="the queue was full", detail={"count": 12}),
     record(Event.USER_CHANGED, user="alice", detail={"operator": "root", "change": "passwd"}),
     record(Event.USER_LOCKED_OUT, Outcome.REFUSED, user="alice", address="203.0.113.9", reason="too many failures"),

@@ -39,6 +39,7 @@ def test_every_event_has_its_line() -> None:
         (Event.ASSOCIATION_REFUSED, Outcome.REFUSED, ("Security Alert", "Node Authentication", "E", 4)),
         (Event.ASSOCIATION_ENDED, Outcome.SUCCESS, ("Network Entry", "Detach", "E", 0)),
         (Event.OPERATION_REFUSED, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),
+        (Event.INSTANCE_CHANGED, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),
         (Event.RECORDS_LOST, Outcome.FAILURE, ("Security Alert", "Audit Recording Stopped", "E", 8)),
         (Event.USER_CHANGED, Outcome.SUCCESS, ("Security Alert", "User Security Attributes Changed", "E", 0)),
         (Event.USER_LOCKED_OUT, Outcome.REFUSED, ("Security Alert", "User Security Attributes Changed", "E", 4)),

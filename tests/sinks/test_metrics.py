@@ -74,7 +74,7 @@ def test_what_is_counted(tally: Tally) -> None:
     assert samples(tally, "dicomgate_refusals_total") == {
         ("none", "peer.may", "connection"): 300,
         ("1/1/3", "peer.may", "association"): 1,
-        ("0124", "peer.may", "operation"): 1,
+        ("0124", "peer.may", "operation"): 2,  # a changed instance is one as well
     }
     operations = samples(tally, "dicomgate_operations_total")
     assert operations["main", "success", "ct-1", "store"] == 1

@@ -28,6 +28,7 @@ CATEGORIES: Mapping[Event, tuple[str, str]] = {
     Event.ASSOCIATION_ENDED: ("network", "end"),
     Event.OPERATION: ("network", "protocol"),
     Event.OPERATION_REFUSED: ("network", "denied"),
+    Event.INSTANCE_CHANGED: ("intrusion_detection", "info"),
     Event.RECORDS_LOST: ("process", "error"),
     Event.USER_CHANGED: ("iam", "change"),
     Event.USER_LOCKED_OUT: ("iam", "change"),

@@ -123,6 +123,7 @@ MESSAGES: Mapping[Event, Mapper] = {
     Event.ASSOCIATION_ENDED: partial(_network_entry, EventType.DETACH),
     Event.OPERATION: _operation,
     Event.OPERATION_REFUSED: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
+    Event.INSTANCE_CHANGED: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
     Event.RECORDS_LOST: partial(_alert, EventType.AUDIT_RECORDING_STOPPED),
     Event.USER_CHANGED: partial(_alert, EventType.USER_SECURITY_ATTRIBUTES_CHANGED),
     Event.USER_LOCKED_OUT: partial(_alert, EventType.USER_SECURITY_ATTRIBUTES_CHANGED),

@@ -17,6 +17,7 @@ from dicomgate.detect.detectors.d14_new_destination import NewDestination
 from dicomgate.detect.detectors.d15_destinations_tried import DestinationsTried
 from dicomgate.detect.detectors.d16_volume import Volume
 from dicomgate.detect.detectors.d17_odd_hours import OddHours
+from dicomgate.detect.detectors.d20_altered_instance import AlteredInstance
 from dicomgate.detect.detectors.d23_role_violation import RoleViolation
 from dicomgate.detect.detectors.d25_dangerous_names import DangerousNames
 from dicomgate.detect.detectors.d26_malformed import Malformed
@@ -47,6 +48,7 @@ DETECTORS: tuple[type[Detector], ...] = (
     DestinationsTried,
     Volume,
     OddHours,
+    AlteredInstance,
     RoleViolation,
     DangerousNames,
     Malformed,

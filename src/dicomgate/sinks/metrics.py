@@ -147,6 +147,7 @@ class Tally:
             Event.ASSOCIATION_ENDED: self._association_ended,
             Event.OPERATION: self._operation,
             Event.OPERATION_REFUSED: partial(self._refused, "operation"),
+            Event.INSTANCE_CHANGED: self._changed,
             Event.RECORDS_LOST: self._lost,
         }
 
@@ -219,6 +220,10 @@ class Tally:
     def _refused(self, stage: str, record: Record) -> None:
         rule, answer = self._rules.of(record.rule), _answer(record.status)
         self._add(Counters.REFUSALS, (stage, rule, answer), _times(record))
+
+    def _changed(self, record: Record) -> None:
+        if record.outcome is Outcome.REFUSED:
+            self._refused("operation", record)
 
     def _lost(self, record: Record) -> None:
         count = record.detail.get("count")

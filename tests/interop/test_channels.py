@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ class Scene:
 
     def channel(self, place: Place, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.dicomgate(place, "channel", verb, "-c", self.folders[place] / "gate.toml", *arguments)
+
+    def apply(self) -> None:
+        """At both ends at once."""
+        with ThreadPoolExecutor() as pool:
+            for applied in pool.map(lambda place: self.channel(place, "apply"), self.folders):
+                assert applied.returncode == 0, applied.stderr
 
     def gate(self, place: Place) -> Gate:
         return Gate(self.folders[place] / "gate.toml", self.gates[place])
@@ -140,22 +147,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
                 start(places.program(f"charon-{place}", place, command, lambda _, there=there: there.exists()))
         received = _around(places, stack, directory)
         made = Scene(kind, places, folders, {}, received)
-        for place in folders:
-            applied = made.channel(place, "apply")
-            assert applied.returncode == 0, applied.stderr
-        try:
-            for place in folders:
-                wait_until(
-                    lambda place=place: made.channel(place, "status").returncode == 0, TOLD, f"the tunnel of {place}"
-                )
-        except Exception:
-            for place in folders:
-                print(made.channel(place, "status"))
-            raise
+        made.apply()
         for place, folder in folders.items():
             command = [*DICOMGATE, "run", "-c", folder / "gate.toml"]
             two = lambda process: read(process.stdout).count("ready ") == 2  # noqa: E731
             made.gates[place] = start(places.program(f"gate-{place}", place, command, two))
+        for place in folders:
+            _await_log(made, place, '"channel_up"', 0)
         yield made
 
 
@@ -205,8 +203,10 @@ def _lines(scene: Scene, place: Place) -> int:
 
 
 def test_verify_finds_nothing_wrong(scene: Scene) -> None:
-    for place in scene.folders:
-        found = scene.verified(place)
+    assert scene.channel(Place.HOSPITAL, "status").stdout == "hospital-cloud  up\n"
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(scene.verified, scene.folders))
+    for found in both:
         assert {check: text for check, (ok, text) in found.items() if not ok} == {}
         assert {"up", "selectors", "cleartext", "counters", "route"} <= found.keys()
 
@@ -258,7 +258,10 @@ def test_the_line_is_cut_and_mended(scene: Scene, captured: Path) -> None:
 
 
 def test_who_comes_beside_the_tunnel_is_not_believed(scene: Scene, captured: Path) -> None:
-    """The tunnel is taken down at one end: its rules stay, and nothing leaves in clear."""
+    """The tunnel is taken down at one end: its rules stay, and nothing leaves in clear.
+
+    The last test of this file: it leaves the tunnel down.
+    """
     before = _lines(scene, Place.CLOUD)
     assert scene.channel(Place.HOSPITAL, "down").returncode == 0
     _await_log(scene, Place.CLOUD, '"channel_down"', before)
@@ -276,7 +279,3 @@ def test_who_comes_beside_the_tunnel_is_not_believed(scene: Scene, captured: Pat
     scene.places.do(Place.CLOUD, "nft", "delete", "table", "inet", table)
     assert scene.places.run(Place.HOSPITAL, sys.executable, "-c", probe).returncode == 0
     _await_log(scene, Place.CLOUD, '"rule": "listener[tunnel].channels"', before)
-    for place in scene.folders:
-        assert scene.channel(place, "apply").returncode == 0
-    _await_log(scene, Place.CLOUD, '"channel_up"', before)
-    wait_until(lambda: scene.echo().returncode == 0, TOLD, "an echo after both ends were applied again")

@@ -11,7 +11,7 @@ from dicomgate.audit.record import Event, Record
 from dicomgate.audit.sink import RecordSink
 from dicomgate.store.reader import search
 from dicomgate.store.recorder import Recorder
-from store.standins import Held, Loop, MakeRecorder, kept
+from store.standins import NEVER, Held, Loop, MakeRecorder, kept
 
 Make = Callable[..., Record]
 
@@ -44,6 +44,40 @@ def test_what_arrives_during_a_commit_goes_into_the_next_one(
     assert held.commits == 2
     assert loop.count == 2, "one call_soon per commit"
     assert list(loop.answers) == ["first", *names], "answered in order"
+
+
+def test_after_a_shared_commit_the_next_waits_for_as_many(
+    engine: Engine, loop: Loop, recorder: MakeRecorder, record: Make
+) -> None:
+    held = Held(engine)
+    sink = recorder(gather=NEVER)
+    sink.submit([record("alone")], loop.done("alone"))
+    assert held.inside.wait(20.0)
+    for name in ("one", "two"):
+        sink.submit([record(name)], loop.done(name))
+    held.release.set()
+    loop.until(lambda: len(loop.answers) == 3)
+    sink.submit([record("three")], loop.done("three"))
+    sink.submit([record("four")], loop.done("four"))
+    loop.until(lambda: len(loop.answers) == 5)
+    assert held.commits == 3, "three and four share one"
+    assert kept(engine) == ["alone", "one", "two", "three", "four"]
+
+
+def test_who_comes_alone_after_a_shared_commit_waits_only_for_a_while(
+    engine: Engine, loop: Loop, recorder: MakeRecorder, record: Make
+) -> None:
+    held = Held(engine)
+    sink = recorder(gather=0.01)
+    sink.submit([record("alone")], loop.done("alone"))
+    assert held.inside.wait(20.0)
+    for name in ("one", "two"):
+        sink.submit([record(name)], loop.done(name))
+    held.release.set()
+    loop.until(lambda: len(loop.answers) == 3)
+    sink.submit([record("last")], loop.done("last"))
+    loop.until(lambda: "last" in loop.answers)
+    assert kept(engine) == ["alone", "one", "two", "last"]
 
 
 def test_a_caller_that_raises_does_not_cost_the_others_their_answer(

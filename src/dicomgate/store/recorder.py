@@ -36,6 +36,9 @@ RETRY_SECONDS = 1.0
 LAZY_SECONDS = 0.1
 """How long records that nobody waits for may lie, to be written with an admission that comes meanwhile."""
 
+GATHER_SECONDS = 0.004
+"""How long a commit waits for as many admissions as the one before it had, when that had more than one."""
+
 _ENTRIES_PER_COMMIT = 500  # a flood of records must not hold up the admission that comes behind it
 
 
@@ -57,6 +60,8 @@ class Recorder:
     admitted must not turn up later as admitted. Records without `done` wait, up to `capacity`. Until a retry
     succeeds (each `retry` seconds, also when nothing waits) every `done` gets False without a try.
     `settled` is told which instances the committed, or lost, records let the store remember.
+    After a commit that several admissions shared, the next waits up to `gather` seconds for as many; one that comes
+    alone is written at once.
     Between commits the same thread signs `checkpoints` and does the pruning of `retention`.
     `committed` is called on the writer's thread after each commit that holds new records; it must not block.
     """
@@ -70,6 +75,7 @@ class Recorder:
         capacity: int = CAPACITY,
         retry: float = RETRY_SECONDS,
         lazy: float = LAZY_SECONDS,
+        gather: float = GATHER_SECONDS,
         clock: Callable[[], float] = time.time,
         checkpoints: Checkpoints | None = None,
         retention: Retention | None = None,
@@ -84,6 +90,7 @@ class Recorder:
         self._capacity = capacity
         self._retry = retry
         self._lazy = lazy
+        self._gather = gather
         self._clock = clock
         self._noticed = noticed
         self._checkpoints = checkpoints
@@ -99,7 +106,10 @@ class Recorder:
         self._failing: str | None = None
         self._closing = False
         self._gave_up = False
+        self._wanted = 1  # as many in `_urgent` wake the writer
+        self._dozing = False  # the writer looks at `_entries` by itself before long
         # The writer's own:
+        self._shared = 1  # how many admissions the last commit had
         self._connection: Connection | None = None
         self._tree = Tree()
         self._file: os.stat_result | None = None
@@ -119,15 +129,15 @@ class Recorder:
             if done is not None:
                 if self._failing is None and not self._closing:
                     self._urgent.append(_Entry(rows, done, memories))
-                    if len(self._urgent) == 1:
-                        self._changed.notify()  # otherwise the writer knows already that there is something to do
+                    if len(self._urgent) == self._wanted:
+                        self._changed.notify()  # otherwise the writer knows already, or waits for more
                     return
             elif self._closing or self._waiting + len(rows) > self._capacity:
                 self._lost += len(rows)
             else:
                 self._entries.append(_Entry(rows, None, memories))
                 self._waiting += len(rows)
-                if len(self._entries) == 1 and self._failing is None:
+                if len(self._entries) == 1 and not self._dozing and self._failing is None:
                     self._changed.notify()
                 return
         self._tell(self._settlements(memories))
@@ -163,16 +173,31 @@ class Recorder:
     def _next(self) -> tuple[list[_Entry], int] | None:
         with self._changed:
             if self._failing is None:
-                self._changed.wait_for(
-                    lambda: self._urgent or self._entries or self._lost or self._closing, self._until_chores()
-                )
-                if self._entries:
-                    self._changed.wait_for(lambda: self._urgent or self._closing, self._lazy)
+                self._wait_for_work()
             else:
                 self._changed.wait_for(lambda: self._closing, self._retry)
             if self._closing and (self._gave_up or not (self._urgent or self._entries or self._lost)):
                 return None
             return [*self._urgent, *islice(self._entries, _ENTRIES_PER_COMMIT)], self._lost
+
+    def _wait_for_work(self) -> None:
+        """A wake-up costs the event loop as much as the writer: while there is traffic, only admissions wake it."""
+        chores = self._until_chores()
+        self._doze(self._lazy if chores is None else min(self._lazy, chores))
+        if not (self._urgent or self._entries):
+            self._changed.wait_for(lambda: self._urgent or self._entries or self._lost or self._closing, chores)
+            if self._entries:
+                self._doze(self._lazy)
+        if self._shared > 1 and self._urgent:
+            self._wanted = self._shared
+            self._changed.wait_for(lambda: len(self._urgent) >= self._wanted or self._closing, self._gather)
+            self._wanted = 1
+
+    def _doze(self, seconds: float) -> None:
+        """Records that nobody waits for may lie meanwhile."""
+        self._dozing = True
+        self._changed.wait_for(lambda: self._urgent or self._closing, seconds)
+        self._dozing = False
 
     def _until_chores(self) -> float | None:
         """Seconds until a checkpoint or a pruning is due, though no record comes."""
@@ -257,6 +282,7 @@ class Recorder:
     def _kept(self, entries: list[_Entry], lost: int) -> None:
         if lost:
             self._noticed(self._loss(lost))
+        self._shared = sum(entry.done is not None for entry in entries)
         with self._changed:
             for entry in entries:
                 if entry.done is not None:

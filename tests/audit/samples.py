@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from dicomgate.audit.record import Event, Outcome, Record
@@ -119,7 +117,7 @@ _TEXTS = [name for name, kind in Record.__annotations__.items() if kind in (str 
 def spoiled(sound: Record) -> Record:
     """Every text of it replaced by what breaks logs, XML and terminals."""
     texts = {name: HOSTILE for name in _TEXTS if getattr(sound, name) is not None and name != "command"}
-    return replace(sound, **texts, detail={**sound.detail, HOSTILE: HOSTILE})  # type: ignore[arg-type]
+    return sound._replace(**texts, detail={**sound.detail, HOSTILE: HOSTILE})  # type: ignore[arg-type]
 
 
 _text = st.one_of(st.none(), st.text(max_size=30), st.just("x" * 3000), st.just(HOSTILE), st.sampled_from(["", "A;B"]))

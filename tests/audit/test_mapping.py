@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 
@@ -100,7 +98,7 @@ def test_what_monitor_mode_let_pass_went_well_and_is_an_alert() -> None:
 
 
 def test_mixed_results_of_a_move_are_two_messages() -> None:
-    mixed = replace(MOVED, detail={"completed_sub_operations": 5, "failed_sub_operations": 2})
+    mixed = MOVED._replace(detail={"completed_sub_operations": 5, "failed_sub_operations": 2})
     begun, good, bad = messages_of(mixed, "north")
     assert (begun.time, good.time) == (mixed.time - 1.5, mixed.time), "the beginning is dated back"
     assert (good.outcome, bad.outcome) == (Indicator.SUCCESS, Indicator.SERIOUS_FAILURE)
@@ -120,7 +118,7 @@ def test_a_store_goes_from_its_sender_to_the_other_side() -> None:
         "ct-1": ("Source Role ID", True, "AETITLES=CT1", "10.1.2.31"),
         "main": ("Destination Role ID", False, "AETITLES=ARCHIVE", None),
     }
-    (message,) = messages_of(replace(STORED, detail={"sender": "acceptor"}), "north")
+    (message,) = messages_of(STORED._replace(detail={"sender": "acceptor"}), "north")
     assert {name: who[0] for name, who in people(message).items()} == {
         "main": "Source Role ID",
         "ct-1": "Destination Role ID",
@@ -128,7 +126,7 @@ def test_a_store_goes_from_its_sender_to_the_other_side() -> None:
 
 
 def test_an_archive_that_calls_back_is_the_source() -> None:
-    (message,) = messages_of(replace(STORED, detail={"sender": "requestor", "direction": "to_peer"}), "north")
+    (message,) = messages_of(STORED._replace(detail={"sender": "requestor", "direction": "to_peer"}), "north")
     assert people(message)["main"] == ("Source Role ID", True, "AETITLES=CT1", "10.1.2.31")
 
 
@@ -161,7 +159,7 @@ def test_an_alert_says_what_and_why() -> None:
 
 
 def test_an_ae_title_cannot_pass_for_two() -> None:
-    (message,) = messages_of(replace(STORED, calling_ae_title="EVIL;ARCHIVE"), "north")
+    (message,) = messages_of(STORED._replace(calling_ae_title="EVIL;ARCHIVE"), "north")
     assert message.participants[0].alternative_user_id == "AETITLES=EVIL?ARCHIVE"
 
 

@@ -131,13 +131,12 @@ def test_fail2ban_finds_the_address_in_real_lines_and_no_stranger_can_put_anothe
 
 
 def test_fail2ban_leaves_alone_what_the_gate_leaves_alone() -> None:
-    from dataclasses import replace
 
     lines = logged(
-        replace(REFUSED, status="2/3/2"),
-        replace(FOUND, rule="D06"),
-        replace(FOUND, detail={"never_block": True}),
-        replace(REFUSED, event=Event.OPERATION_REFUSED),
+        REFUSED._replace(status="2/3/2"),
+        FOUND._replace(rule="D06"),
+        FOUND._replace(detail={"never_block": True}),
+        REFUSED._replace(event=Event.OPERATION_REFUSED),
     )
     assert [matching(line) for line in lines] == [[], [], [], []]
 

@@ -4,7 +4,7 @@ Pure: findings, settings and time in; a record and perhaps a ban out. What nobod
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dicomgate.audit.record import Event, Outcome, Record, iso_time
 from dicomgate.detect.ban import Ban, Spared
@@ -129,7 +129,7 @@ def ban_record(ban: Ban, time: float, *, placed: bool) -> Record:
         detail=detail,
     )
     if ban.subject.kind is SubjectKind.ADDRESS:
-        return replace(record, address=ban.subject.value)
+        return record._replace(address=ban.subject.value)
     if ban.subject.kind is SubjectKind.AE_TITLE:
-        return replace(record, calling_ae_title=ban.subject.value)
-    return replace(record, user=ban.subject.value) if ban.subject.kind is SubjectKind.USER else record
+        return record._replace(calling_ae_title=ban.subject.value)
+    return record._replace(user=ban.subject.value) if ban.subject.kind is SubjectKind.USER else record

@@ -4,7 +4,6 @@ The first few of a kind in a while are kept one by one; the rest are counted, an
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dicomgate.audit.record import Event, Record
 
@@ -48,8 +47,7 @@ class Damper:
             return []
         self._since = now
         summary = [
-            replace(
-                record,
+            record._replace(
                 address=kind[0],
                 port=None,
                 detail={"repeated": self._seen[kind] - _MOST[record.event], "seconds": _WINDOW},

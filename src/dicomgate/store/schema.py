@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -161,7 +160,6 @@ canonical_text = canonical(KINDS)
 """A sequence number and a row in, the text for its leaf out."""
 
 _INTEGERS = range(-(2**63), 2**63)
-_fields = attrgetter(*("event.value" if name == "event" else name for name in FIELDS[:-1]))
 
 
 def _stand_in(value: object) -> str:
@@ -173,8 +171,8 @@ _encode = json.JSONEncoder(separators=(",", ":"), skipkeys=True, default=_stand_
 
 def row_of(record: Record) -> Row:
     """The row of a record. What JSON cannot hold in `detail` is replaced by the name of its type."""
-    values: Row = _fields(record)
-    return (*values, _detail(record.detail) if record.detail else None)
+    detail = _detail(record.detail) if record.detail else None
+    return (record.time, str(record.event), str(record.outcome), *record[3:-1], detail)
 
 
 def _detail(detail: Mapping[str, object]) -> str:

@@ -3,7 +3,6 @@
 Pure bookkeeping in the driver's package: the session asks `admit`, the gate reports comings and goings.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -13,6 +12,7 @@ from dicomgate.policy.verdict import AssociationPermit, Deny, Direction
 from dicomgate.wire.codes import Reject
 
 Guest = TypeVar("Guest")
+Key = TypeVar("Key")
 _STRANGERS_SHARE = 0.8
 """What addresses that no peer names may take of the half-open places; the rest is kept for known devices."""
 
@@ -74,9 +74,9 @@ class Associations:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.total = 0
-        self._peers: Counter[str] = Counter()
-        self._addresses: Counter[Address] = Counter()
-        self._archives: Counter[str] = Counter()
+        self._peers: dict[str, int] = {}
+        self._addresses: dict[Address, int] = {}
+        self._archives: dict[str, int] = {}
 
     def admit(self, permit: AssociationPermit) -> Deny | None:
         """Count one in, or say which cap is full: a transient refusal, so that a modality tries again."""
@@ -84,13 +84,17 @@ class Associations:
         most_of_peer = route.peer.max_associations or limits.associations_per_peer
         caps = [
             (self.total, limits.associations, "limits.associations"),
-            (self._peers[route.peer.name], most_of_peer, "limits.associations_per_peer"),
-            (self._addresses[address], limits.associations_per_address, "limits.associations_per_address"),
+            (self._peers.get(route.peer.name, 0), most_of_peer, "limits.associations_per_peer"),
+            (self._addresses.get(address, 0), limits.associations_per_address, "limits.associations_per_address"),
         ]
         if route.direction is Direction.TO_ARCHIVE:
             archive = route.archive
             caps.append(
-                (self._archives[archive.name], archive.max_associations, f"archive[{archive.name}].max_associations")
+                (
+                    self._archives.get(archive.name, 0),
+                    archive.max_associations,
+                    f"archive[{archive.name}].max_associations",
+                )
             )
         for count, cap, rule in caps:
             if count >= cap:
@@ -106,14 +110,18 @@ class Associations:
         return self._archives.get(name, 0)
 
     def _count(self, permit: AssociationPermit, step: int) -> None:
-        route, address = permit.route, permit.facts.origin.address
+        route = permit.route
         self.total += step
-        for counter, key in ((self._peers, route.peer.name), (self._archives, route.archive.name)):
-            if counter is self._archives and route.direction is Direction.TO_PEER:
-                continue
-            counter[key] += step
-            if not counter[key]:
-                del counter[key]
-        self._addresses[address] += step
-        if not self._addresses[address]:
-            del self._addresses[address]
+        _add(self._peers, route.peer.name, step)
+        _add(self._addresses, permit.facts.origin.address, step)
+        if route.direction is Direction.TO_ARCHIVE:
+            _add(self._archives, route.archive.name, step)
+
+
+def _add(counts: dict[Key, int], key: Key, step: int) -> None:
+    """Hashing an address costs more than all else here, so it is done twice at most."""
+    count = counts.get(key, 0) + step
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]

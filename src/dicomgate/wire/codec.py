@@ -6,6 +6,7 @@ reserved bytes, padding, unknown items and the order of items of the sender do n
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct
 from typing import TypeVar, assert_never
 
@@ -29,6 +30,15 @@ from dicomgate.wire.user_information import decode_user_information, encode_user
 MOST_CONTEXT_SUB_ITEMS = 128
 """Sub-items of one presentation context. DICOM defines about 60 transfer syntaxes, retired ones included."""
 
+_SHORT = 4096
+_REMEMBERED = 512
+"""PDUs kept with their values, up to `_SHORT` bytes each: a device says the same again and again."""
+_CONFIDENTIAL = {
+    PduType.ASSOCIATE_RQ: bytes((ItemType.USER_IDENTITY_RQ,)),
+    PduType.ASSOCIATE_AC: bytes((ItemType.USER_IDENTITY_AC,)),
+}
+"""Items that hold a passcode, a token or an answer to one."""
+
 _HEADER = Struct(">BxI")
 _ASSOCIATE = Struct(">H2x16s16s32s")  # protocol version, called and calling AE title, reserved: PS3.8 table 9-11
 _CONTEXT_RQ = Struct(">B3x")
@@ -47,6 +57,13 @@ def decode(kind: PduType, body: bytes) -> Pdu | Malformed:
     allowed, a wrong context ID, UID, flag or result. Skipped: unknown items (PS3.8 9.3.1). Never tested: reserved
     bytes, AE titles, the protocol version (policy judges its bit 0), the numbers of A-ASSOCIATE-RJ and A-ABORT.
     """
+    # A confidential item needs the byte of its type somewhere: what has none can be remembered.
+    if len(body) <= _SHORT and ((item_type := _CONFIDENTIAL.get(kind)) is None or item_type not in body):
+        return _remembered(kind, body)
+    return _decode(kind, body)
+
+
+def _decode(kind: PduType, body: bytes) -> Pdu | Malformed:
     try:
         match kind:
             case PduType.ASSOCIATE_RQ:
@@ -71,6 +88,9 @@ def decode(kind: PduType, body: bytes) -> Pdu | Malformed:
                 assert_never(kind)
     except ItemError as error:
         return Malformed(str(error), error.reason)
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_decode)
 
 
 def encode(pdu: Pdu) -> bytes:

@@ -6,6 +6,7 @@ A command set's bytes, all fragments joined, become a Command or Malformed; a Co
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from struct import Struct
 from typing import Any
 
@@ -105,11 +106,10 @@ def encode_command(command: Command) -> bytes:
     """
     parts: list[bytes] = []
     try:
-        for element in _ELEMENTS:
-            value = getattr(command, element.attribute)
+        for value, (number, write) in zip(_values(command), _WRITERS, strict=True):
             if value is not None:
-                encoded = element.vr.write(value)
-                parts += (_ELEMENT.pack(0, element.number, len(encoded)), encoded)
+                encoded = write(value)
+                parts += (_ELEMENT.pack(0, number, len(encoded)), encoded)
     except struct.error as error:
         raise ValueError(f"{command.command_field.name} has no encoding: {error}") from error
     rest = b"".join(parts)
@@ -260,6 +260,9 @@ _ELEMENTS = (
     _Element(0x1031, "move_originator_message_id", _NUMBER),
 )
 """PS3.7 table E.1-1 without (0000,0000), ascending: the order of writing."""
+_WRITERS = tuple((element.number, element.vr.write) for element in _ELEMENTS)
+_values = attrgetter(*(element.attribute for element in _ELEMENTS))
+"""A Command in, what its elements hold out, in the same order."""
 
 _BY_NUMBER = {element.number: element for element in _ELEMENTS} | {
     0x0000: _Element(0x0000, "", _ValueRepresentation("the number of bytes behind it", _read_group_length, _UL.pack))

@@ -172,7 +172,7 @@ def test_check_says_it_with_file_and_key(files: Files) -> None:
             for name, tls in (("good", files.tls), ("soon", CASES["5 days"][0](files)), ("weak", files.of(weak)))
         ),
     )
-    said = [str(problem) for problem in examine_files(made, "gate.toml", time.time())]
+    said = [str(problem) for problem in examine_files(made, {}, "gate.toml", time.time())]
     assert [line.partition(" the ")[0].partition(": expected")[0].partition(" OpenSSL")[0] for line in said] == [
         "gate.toml:listener[soon].tls.certificate: warning:",
         "gate.toml:listener[weak].tls: error:",

@@ -136,6 +136,11 @@ def test_a_record_that_is_none_says_where() -> None:
         from_records([RECORDS[0], {"time": "2026-11-02T00:00:00.000Z", "event": "operation", "address": "nowhere"}])
 
 
+def test_a_record_that_would_steer_a_terminal_is_none() -> None:
+    with pytest.raises(ObservationError, match="record 1"):
+        from_records([RECORDS[1] | {"calling_ae_title": "CT1\x1b[2J"}])
+
+
 def test_the_command(tmp_path: Path) -> None:
     flows = tmp_path / "flows.csv"
     flows.write_text(CSV)

@@ -45,11 +45,11 @@ def from_records(records: Iterable[Mapping[str, Any]], doors: Iterable[str] = ()
             verb = record.get("verb")
             collected.add(
                 Use(
-                    str(record["listener"] or "?"),
+                    _shown(record["listener"]) or "?",
                     str(ip_address(record["address"])),
-                    str(record["calling_ae_title"] or ""),
-                    str(record["called_ae_title"] or ""),
-                    frozenset() if verb is None or admitted else frozenset([str(verb)]),
+                    _shown(record["calling_ae_title"]),
+                    _shown(record["called_ae_title"]),
+                    frozenset() if verb is None or admitted else frozenset([_shown(verb)]),
                     int(admitted),
                     at,
                     at,
@@ -155,6 +155,14 @@ def _cell(row: Mapping[str, Any], what: str) -> object:
             value: object = row[name]
             return value
     raise ValueError(what)
+
+
+def _shown(value: object) -> str:
+    """A word that may be printed: a file from elsewhere must not steer a terminal."""
+    text = "" if value is None else str(value)
+    if not text.isprintable():
+        raise ValueError("not printable")
+    return text
 
 
 def _time(value: object) -> float:

@@ -1,4 +1,4 @@
-"""Assessments for people: an assessment in, lines and tables for a terminal or a plain file out (rich)."""
+"""Targets for people: one in full, or a table of many, on a terminal or in a plain file (rich); see render/."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,14 +16,6 @@ _COLOURS = {
     Severity.LOW: "cyan",
     Severity.INFO: "dim",
 }
-
-
-def print_assessment(assessment: Assessment, console: Console) -> None:
-    """One target in full; many as a table of the fleet first."""
-    if len(assessment.targets) > 1:
-        console.print(fleet_table(assessment))
-    for target in assessment.targets:
-        print_target(target, console)
 
 
 def print_target(target: TargetReport, console: Console) -> None:
@@ -92,11 +84,9 @@ def _software(target: TargetReport) -> str:
     return f"software: {built}{product.name} {product.version or ''} ({names})"
 
 
-def fleet_table(assessment: Assessment, grades: Mapping[str, str] | None = None) -> Table:
-    """One row for each target; with its grade, where there are `grades` by target."""
-    table = Table("target", "state", "worst", "findings", "could not tell", box=None, header_style="dim")
-    if grades is not None:
-        table.add_column("grade")
+def fleet_table(assessment: Assessment, grades: Mapping[str, str]) -> Table:
+    """One row for each target; `grades` by target."""
+    table = Table("target", "state", "worst", "findings", "could not tell", "grade", box=None, header_style="dim")
     for target in assessment.targets:
         severities = [finding.result.severity for finding in target.findings]
         worst = max(severities, default=None)
@@ -107,6 +97,6 @@ def fleet_table(assessment: Assessment, grades: Mapping[str, str] | None = None)
             Text("none" if worst is None else str(worst), style="" if worst is None else _COLOURS[worst]),
             str(len(severities)),
             str(unclear),
-            *(() if grades is None else (grades[target.target],)),
+            grades[target.target],
         )
     return table

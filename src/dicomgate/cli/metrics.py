@@ -1,5 +1,6 @@
 """What a gate says of itself over HTTP: metrics, health, readiness. The readings are put together here."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from dicomgate.policy.model import Endpoint
 from dicomgate.sinks.http import HttpServer, Page, Routes
 from dicomgate.sinks.metrics import CONTENT_TYPE, Exposition, Gauges, Labels, Metric, Reading, Tally
 
+KEY_SET = "/.well-known/jwks.json"
+"""Where the keys of the tokens that the gate signs are served."""
 STUCK = 10.0
 """Seconds without a turn of the event loop, after which the gate is neither healthy nor ready."""
 _DAY = 86400.0
@@ -103,6 +106,11 @@ class Observed:
                 yield (place,), (read_certificate(path).not_after - now) / _DAY
             except (OSError, ValueError):
                 continue  # being replaced at this moment, or gone: the log says tls_reload_failed
+
+
+def key_set_page(key_set: Callable[[], Mapping[str, object]]) -> Page:
+    """What archives verify the gate's own tokens with."""
+    return Page(json.dumps(key_set()).encode(), "application/jwk-set+json")
 
 
 class MetricsServer:

@@ -20,7 +20,8 @@ from dicomgate.channel.watch import Change, Watcher
 from dicomgate.cli.delivery import Delivery
 from dicomgate.cli.detection import Detection
 from dicomgate.cli.identity import UserIdentity
-from dicomgate.cli.metrics import MetricsServer, Observed
+from dicomgate.cli.introduction import Introduction, IntroductionError
+from dicomgate.cli.metrics import KEY_SET, MetricsServer, Observed, key_set_page
 from dicomgate.cli.revocations import Authorities
 from dicomgate.cli.speech import ConfigFile, fail, say, warn
 from dicomgate.config.load import Configuration, load
@@ -53,6 +54,7 @@ def run(
     journal = Journal(verbose=verbose)
     detection = Detection(configuration, engine, partial(_call_on, loop), journal)
     revocations = Authorities(loop.call_soon_threadsafe)
+    introduction = _introduction(configuration, engine, journal)
     gate: Gate | None = None
     checkpoints = _checkpoints(configuration, engine, journal)
     feed = Feed(engine)
@@ -88,6 +90,7 @@ def run(
             loop,
             revocations=revocations,
             desk=identity.desk,
+            upstream_token=introduction.token,
             ban_store=detection.bans,
             push=detection.push,
             channels=channels,
@@ -95,8 +98,8 @@ def run(
         )
         detection.attach(gate)
         observed = Observed(gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint)
-        metrics = MetricsServer(observed, journal)
-        running = _Running(gate, identity, channels, detection, observed, metrics, journal, config)
+        metrics = MetricsServer(observed, journal, {KEY_SET: partial(key_set_page, introduction.key_set)})
+        running = _Running(gate, identity, introduction, channels, detection, observed, metrics, journal, config)
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
@@ -110,6 +113,7 @@ def run(
         channels.close()
         identity.close()
         stored.close(5)
+        introduction.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot listen: {error.strerror or error}", "is the address this machine's, and the port free?")
@@ -117,6 +121,7 @@ def run(
         channels.close()
         identity.close()
         stored.close(5)
+        introduction.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         fail(f"cannot speak TLS with {error.path}: {error.text}", "run dicomgate check")
@@ -124,6 +129,7 @@ def run(
         channels.close()
         identity.close()
         stored.close(5)
+        introduction.close()
         detection.close(_nothing)
         _close(recorder, delivery, journal)
         raise
@@ -135,9 +141,23 @@ def run(
         revocations.close()
         identity.close()
         stored.close(5)
+        introduction.close()
         detection.close(partial(_turn, loop))
         _close(recorder, delivery, journal)
         loop.close()
+
+
+def _introduction(configuration: Configuration, engine: Engine, journal: Journal) -> Introduction:
+    """What tells archives who the user is, in use."""
+    introduction = Introduction(
+        path_of(engine), lambda reason: journal.say("warning", "sign_in_wanting", reason=reason)
+    )
+    try:
+        introduction.use(introduction.prepare(configuration))
+    except IntroductionError as error:
+        journal.close()
+        fail(f"cannot sign tokens for archives: {error}", "let the user that runs the gate write beside gate.state")
+    return introduction
 
 
 def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal) -> Checkpoints:
@@ -177,6 +197,7 @@ class _Running:
 
     gate: Gate
     identity: UserIdentity
+    introduction: Introduction
     channels: Watcher
     detection: Detection
     observed: Observed
@@ -196,6 +217,7 @@ def _reload(running: _Running) -> None:
         if fresh.trail != observed.configuration.trail:
             gate.refuse_reload("only audit.on_failure can change in [audit] while the gate runs; restart it")
             return
+        means = running.introduction.prepare(fresh)
         prepared = metrics.prepare(fresh.metrics)
         try:
             opened = gate.reload(fresh.settings)
@@ -203,6 +225,7 @@ def _reload(running: _Running) -> None:
             metrics.discard(prepared)
             raise
         running.identity.reload(fresh.identity)
+        running.introduction.use(means)
         running.channels.reload(fresh.channels)
         running.detection.reload(fresh)
         metrics.use(prepared)
@@ -212,6 +235,8 @@ def _reload(running: _Running) -> None:
         for problem in error.problems:
             running.journal.say("error", "configuration_problem", text=str(problem))
         gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
+    except IntroductionError as error:
+        gate.refuse_reload(f"cannot sign tokens for archives: {error}")
     except TlsFilesError as error:  # changed since it was read and found good
         gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
     except OSError as error:

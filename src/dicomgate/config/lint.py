@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from dicomgate.config import directory_checks, sinks
+from dicomgate.config import directory_checks, introduction_checks, sinks
 from dicomgate.config.document import Document
 from dicomgate.config.kinds import KerberosVerifier
 from dicomgate.config.overlap import is_any, networks_overlap
@@ -360,5 +360,6 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _limits,
     _audit,
     *directory_checks.LINTS,
+    *introduction_checks.LINTS,
     _sinks,
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from dicomgate.config.document import Document
 from dicomgate.config.problem import Problem
-from dicomgate.policy.model import UpstreamIdentity
 
 
 def _always(value: object) -> bool:
@@ -35,13 +34,6 @@ UNSUPPORTED = (
         lambda value: str(value).startswith("postgresql://"),
     ),
     Unsupported("gate", "shared", "sharing counters among gates", "remove the line; each gate then counts for itself"),
-    Unsupported(
-        "archive",
-        "identity",
-        "telling an archive of the user by a token of the gate's own",
-        'write identity = "strip", "pass" or "map"',
-        lambda value: value in (UpstreamIdentity.MINT, UpstreamIdentity.LOGIN),
-    ),
 )
 
 

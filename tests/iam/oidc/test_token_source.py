@@ -33,6 +33,7 @@ class Desk:
     trouble: KeeperError | None = None
     told: list[str] = field(default_factory=list)
     where: str = "the test"
+    closed: bool = False
 
     def renew(self, tokens: Tokens) -> Tokens | Declined:
         self.renewed.append(tokens)
@@ -40,6 +41,9 @@ class Desk:
         if isinstance(answer, WebError):
             raise answer
         return answer
+
+    def close(self) -> None:
+        self.closed = True
 
     def load(self) -> Tokens | None:
         if self.trouble:

@@ -26,6 +26,8 @@ class Renewal(Protocol):
 
     def renew(self, tokens: Tokens) -> Tokens | Declined: ...
 
+    def close(self) -> None: ...
+
 
 class TokenSource:
     """`report` is told what the user or an administrator should know, once, on the source's own thread."""
@@ -56,10 +58,11 @@ class TokenSource:
         """Read what is kept, and renew it from now on. A locked keyring may wait for its user: not on this thread."""
         self._thread.start()
 
-    def close(self) -> None:
+    def close(self, timeout: float = 2.0) -> None:
+        """End soon; wait at most `timeout` seconds for a renewal that is under way."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join(2.0)
+            self._thread.join(timeout)
 
     def step(self) -> float:
         """Do what is due; seconds until something may be due again."""
@@ -72,8 +75,11 @@ class TokenSource:
         return self._renew(self._tokens, now)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self.step()):
-            pass
+        try:
+            while not self._stopped.wait(self.step()):
+                pass
+        finally:
+            self._sign_in.close()
 
     def _look(self) -> float:
         try:

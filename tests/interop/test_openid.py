@@ -199,9 +199,9 @@ def test_a_gate_at_a_desk_signs_its_user_in_and_stays_signed_in(
     assert len(seen) == 3
     assert told == []
     assert CliRunner().invoke(app, ["login", "-c", str(file), "--forget"]).exit_code == 0
-    later[0] += 250
     source.step()
-    assert told == ["the sign-in has ended at the provider: run dicomgate login"]
+    assert source.current_token() is None
+    assert told == ["nobody is signed in: run dicomgate login"]
     sign_in.close()
 
 

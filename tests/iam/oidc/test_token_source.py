@@ -15,7 +15,7 @@ from dicomgate.iam.oidc import keepers
 from dicomgate.iam.oidc.keepers import FileKeeper, FirstThatWorks, KeeperError, KeyringKeeper, keeper
 from dicomgate.iam.oidc.settings import LoginSettings
 from dicomgate.iam.oidc.sign_in import Declined, Tokens
-from dicomgate.iam.oidc.token_source import FIRST_RETRY, LAST_RETRY, LONGEST_SLEEP, LOOK_AGAIN, MARGIN, TokenSource
+from dicomgate.iam.oidc.token_source import FIRST_RETRY, LAST_RETRY, LOOK_AGAIN, MARGIN, TokenSource
 from dicomgate.iam.oidc.web import WebError
 
 NOW = 1_800_000_000.0
@@ -70,15 +70,14 @@ def test_nobody_is_signed_in_until_somebody_is() -> None:
     assert source.current_token() is None
     assert desk.told == ["nobody is signed in: run dicomgate login"]
     desk.kept = FIRST
-    assert source.step() == 0
+    assert source.step() == LOOK_AGAIN
     assert source.current_token() == "access-1"
 
 
 def test_a_token_is_renewed_before_it_ends() -> None:
     desk = Desk(kept=FIRST, answers=[Tokens("access-2", "refresh-2", NOW + 240, NOW + 540)])
     source = desk.source()
-    source.step()
-    assert source.step() == LONGEST_SLEEP
+    assert source.step() == LOOK_AGAIN
     desk.now = NOW + 300 - MARGIN - 1
     assert source.step() == 1
     desk.now += 1
@@ -92,14 +91,13 @@ def test_a_token_is_renewed_before_it_ends() -> None:
 def test_of_a_short_lived_one_the_last_third_is_left() -> None:
     desk = Desk(kept=replace(FIRST, expires=NOW + 30), answers=[FIRST])
     source = desk.source()
-    source.step()
-    assert source.step() == 20
+    desk.now += 11
+    assert source.step() == 9
 
 
 def test_while_the_provider_is_down_the_token_is_good_until_it_ends() -> None:
     desk = Desk(now=NOW + 240, kept=FIRST, answers=[WebError("no answer in time")] * 9)
     source = desk.source()
-    source.step()
     waits = [source.step() for _ in range(6)]
     assert waits == [FIRST_RETRY, 10, 20, 40, LAST_RETRY, LAST_RETRY]
     assert source.current_token() == "access-1"
@@ -115,7 +113,6 @@ def test_while_the_provider_is_down_the_token_is_good_until_it_ends() -> None:
 def test_an_ended_sign_in_is_reported_and_a_new_one_taken() -> None:
     desk = Desk(now=NOW + 240, kept=FIRST, answers=[Declined("the sign-in has ended at the provider")] * 9)
     source = desk.source()
-    source.step()
     assert source.step() == LOOK_AGAIN
     assert source.current_token() == "access-1", "it is good for another minute"
     assert desk.told == ["the sign-in has ended at the provider: run dicomgate login"]
@@ -128,21 +125,53 @@ def test_an_ended_sign_in_is_reported_and_a_new_one_taken() -> None:
     assert source.current_token() == "access-9"
 
 
-def test_what_another_process_renewed_is_taken_over() -> None:
-    """`dicomgate login` while the gate runs: the provider withdraws the former refresh token."""
-    desk = Desk(now=NOW + 240, kept=FIRST, answers=[Declined("the sign-in has ended at the provider")])
+def test_another_sign_in_is_taken_over_at_once() -> None:
+    """`dicomgate login` while the gate runs, by another user perhaps: the former token is not shown any more."""
+    desk = Desk(kept=FIRST)
     source = desk.source()
     source.step()
-    desk.kept = Tokens("access-2", "refresh-2", NOW + 200, NOW + 500)
+    desk.kept = Tokens("access-2", "refresh-2", NOW, NOW + 300)
+    source.step()
+    assert source.current_token() == "access-2"
+    assert desk.renewed == []
+    assert desk.told == []
+
+
+@pytest.mark.parametrize(
+    "answer", [Tokens("access-1b", "refresh-1b", NOW + 240, NOW + 540), Declined("the sign-in has ended")]
+)
+def test_a_sign_in_during_a_renewal_is_not_overwritten(answer: Tokens | Declined) -> None:
+    another = Tokens("access-2", "refresh-2", NOW + 240, NOW + 540)
+
+    class Crossing(Desk):
+        def renew(self, tokens: Tokens) -> Tokens | Declined:
+            self.kept = another
+            return super().renew(tokens)
+
+    desk = Crossing(now=NOW + 240, kept=FIRST, answers=[answer])
+    source = desk.source()
     assert source.step() == 0
     assert source.current_token() == "access-2"
+    assert desk.kept == another
     assert desk.told == []
+
+
+def test_who_signs_out_is_not_shown_any_more() -> None:
+    desk = Desk(kept=FIRST)
+    source = desk.source()
+    source.step()
+    desk.kept = None
+    assert source.step() == LOOK_AGAIN
+    assert source.current_token() is None
+    assert desk.told == ["nobody is signed in: run dicomgate login"]
 
 
 def test_what_cannot_be_kept_is_used_all_the_same_and_said() -> None:
     desk = Desk(now=NOW + 240, kept=FIRST, answers=[Tokens("access-2", "refresh-2", NOW + 240, NOW + 540)])
     source = desk.source()
+    desk.now = NOW
     source.step()
+    desk.now = NOW + 240
     desk.trouble = KeeperError("login.json cannot be written: no space left on device")
     assert source.step() == 0
     assert source.current_token() == "access-2"

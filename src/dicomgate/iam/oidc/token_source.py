@@ -13,8 +13,7 @@ from dicomgate.iam.oidc.sign_in import Declined, Tokens
 from dicomgate.iam.oidc.web import WebError
 
 LOOK_AGAIN = 10.0
-"""Seconds between two looks for a new sign-in while there is none."""
-LONGEST_SLEEP = 60.0
+"""Seconds between two looks at what is kept: somebody else may have signed in, or nobody be any more."""
 FIRST_RETRY, LAST_RETRY = 5.0, 60.0
 """Seconds to wait after the provider could not be asked: doubled from the first to the last."""
 MARGIN = 60.0
@@ -44,6 +43,7 @@ class TokenSource:
         self._report = report
         self._clock = clock
         self._tokens: Tokens | None = None
+        self._kept: Tokens | None = None
         self._retry = FIRST_RETRY
         self._told = ""
         self._stopped = threading.Event()
@@ -66,13 +66,12 @@ class TokenSource:
 
     def step(self) -> float:
         """Do what is due; seconds until something may be due again."""
+        self._heed()
         if self._tokens is None:
-            return self._look()
+            return LOOK_AGAIN
         now, life = self._clock(), self._tokens.expires - self._tokens.obtained
         due = self._tokens.expires - min(MARGIN, life / 3)
-        if now < due:
-            return min(due - now, LONGEST_SLEEP)
-        return self._renew(self._tokens, now)
+        return min(due - now, LOOK_AGAIN) if now < due else self._renew(self._tokens, now)
 
     def _run(self) -> None:
         try:
@@ -81,17 +80,18 @@ class TokenSource:
         finally:
             self._sign_in.close()
 
-    def _look(self) -> float:
+    def _heed(self) -> None:
+        """Whatever another process has kept since counts: a new sign-in, of another user perhaps, or none."""
         try:
             found = self._keeper.load()
         except KeeperError as error:
             self._tell(str(error))
-            return LOOK_AGAIN
-        if found is None or (found.refresh_token is None and self._clock() >= found.expires):
+            return
+        ended = found is None or (found.refresh_token is None and self._clock() >= found.expires)
+        if found != self._kept:
+            self._kept, self._tokens, self._told = found, None if ended else found, ""
+        if ended and self._tokens is None:
             self._tell("nobody is signed in: run dicomgate login")
-            return LOOK_AGAIN
-        self._tokens = found
-        return 0.0
 
     def _renew(self, tokens: Tokens, now: float) -> float:
         try:
@@ -101,29 +101,23 @@ class TokenSource:
             wait, self._retry = self._retry, min(self._retry * 2, LAST_RETRY)
             return wait
         self._retry = FIRST_RETRY
+        self._heed()
+        if self._tokens is not tokens:
+            return 0.0  # replaced meanwhile: what came for the former sign-in must not be kept in its place
         if isinstance(found, Declined):
-            return self._replace(tokens, found, now)
-        self._tokens, self._told = found, ""
+            self._tell(f"{found.reason}: run dicomgate login")
+            if now >= tokens.expires:
+                self._tokens = None
+            return LOOK_AGAIN
+        self._tokens = found
         try:
             self._keeper.save(found)
         except KeeperError as error:
             # The provider may have withdrawn the former ones by now: after a restart the user has to sign in again.
             self._tell(str(error))
+        else:
+            self._kept, self._told = found, ""
         return 0.0
-
-    def _replace(self, tokens: Tokens, declined: Declined, now: float) -> float:
-        """By what another process has kept since: a new sign-in, for instance."""
-        try:
-            kept = self._keeper.load()
-        except KeeperError:
-            kept = None
-        if kept is not None and kept.refresh_token != tokens.refresh_token:
-            self._tokens = kept
-            return 0.0
-        self._tell(f"{declined.reason}: run dicomgate login")
-        if now >= tokens.expires:
-            self._tokens = None
-        return LOOK_AGAIN
 
     def _tell(self, text: str) -> None:
         if text != self._told:

@@ -196,6 +196,10 @@ class GateOptions:
     """The tamper alarm of its archive."""
     profile: bool = False
     """Run it under cProfile; the profile stands in `PROFILE` in its room when it ends."""
+    clear_passcodes: bool = False
+    """Take passcodes without TLS."""
+    more: str = ""
+    """Further tables of the file (TOML)."""
 
 
 DETECTION_OFF = """[detect]
@@ -229,6 +233,7 @@ name = "bench"
 bind = "{LOOPBACK}:0"
 networks = ["127.0.0.0/8"]
 {tls}
+{'plaintext_passcodes = "unsafe-accept"' if options.clear_passcodes else ""}
 
 [[archive]]
 name = "main"
@@ -246,7 +251,8 @@ may = [{may}]
 archive = "main"
 
 {"" if options.detection else DETECTION_OFF}
-{limits if options.limits else ""}"""
+{limits if options.limits else ""}
+{options.more}"""
 
     def start(self, target: Address, room: Path) -> Address:
         configuration = room / "gate.toml"

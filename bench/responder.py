@@ -1,4 +1,4 @@
-"""Load program: the smallest archive that answers A-ASSOCIATE, C-ECHO and A-RELEASE. Out: JSON with its port."""
+"""Load program: the smallest archive that answers associations, C-ECHO and C-STORE. Out: JSON with its port."""
 
 import json
 import select
@@ -8,8 +8,12 @@ from bench.process import LOOPBACK, raise_descriptor_limit
 from bench.wire import (
     ASSOCIATE_RQ,
     C_ECHO_RSP,
+    C_STORE_RSP,
+    COMMAND,
+    ECHO_FIELD,
     HEADER,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    LAST,
     P_DATA_TF,
     RELEASE_REPLY,
     RELEASE_RQ,
@@ -18,7 +22,6 @@ from bench.wire import (
 
 ANSWERS = {
     ASSOCIATE_RQ: associate_ac(IMPLICIT_VR_LITTLE_ENDIAN),
-    P_DATA_TF: C_ECHO_RSP,
     RELEASE_RQ: RELEASE_REPLY,
 }
 
@@ -30,9 +33,17 @@ def answers(received: bytearray) -> bytes:
         end = HEADER + int.from_bytes(received[2:HEADER])
         if len(received) < end:
             break
-        reply += ANSWERS.get(received[0], b"")
+        reply += _operation(received, end) if received[0] == P_DATA_TF else ANSWERS.get(received[0], b"")
         del received[:end]
     return reply
+
+
+def _operation(received: bytearray, end: int) -> bytes:
+    """To a C-ECHO at once, to a C-STORE behind the last fragment of its object."""
+    control = received[HEADER + 5]
+    if control & COMMAND:
+        return C_ECHO_RSP if received.find(ECHO_FIELD, 0, end) >= 0 else b""
+    return C_STORE_RSP if control & LAST else b""
 
 
 def main() -> None:

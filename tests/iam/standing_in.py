@@ -1,5 +1,6 @@
 """Accounts and grants in a dictionary, for tests that need no store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dicomgate.iam.local import hasher
@@ -36,6 +37,11 @@ class Ledger:
             return Unavailable("gate.db: database is locked")
         following = [each for each in sorted(self.accounts) if each >= name] + sorted(self.accounts)
         return self.accounts[following[0]] if following else None
+
+    def enabled(self) -> Mapping[str, frozenset[str]] | Unavailable:
+        if self.down:
+            return Unavailable("gate.db: database is locked")
+        return {each.name: frozenset(each.roles) for each in self.accounts.values() if not each.disabled}
 
     def rehash(self, account: Account, passcode: str) -> Unavailable | None:
         if self.down:

@@ -6,6 +6,7 @@ The archive believes nobody but the gate: it wants a token that the gate has sig
 from __future__ import annotations
 
 import base64
+import json
 import ssl
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from joserfc import jwt
@@ -22,7 +24,6 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import Verification
 
-from dicomgate.iam.mint import Mint, signing_key
 from interop.conftest import require, require_package
 from lab import dcmtk, studies
 from lab.gate import Gate, run_dicomgate, running_gate
@@ -31,7 +32,7 @@ from lab.openid_provider import AUDIENCE, OpenIdProvider, openid_provider
 from lab.openldap import GATE as LDAP_GATE
 from lab.openldap import GATE_PASSCODE, PEOPLE, OpenLdap, named
 from lab.pki import SERVER, Authority, Identity, now, trusting
-from lab.process import LOOPBACK, Address
+from lab.process import LOOPBACK, Address, free_address
 from lab.pynetdicom_clients import note_rejection, rejection
 from lab.saml_provider import GATE, RECIPIENT, SamlProvider, Statement
 
@@ -41,6 +42,14 @@ CONFIGURATION = """
 [gate]
 name = "main-gate"
 state = "sqlite:///gate.db"
+
+[metrics]
+bind = "{published}"
+
+[[sink]]
+name = "lines"
+kind = "jsonl"
+file = "records.jsonl"
 
 [identity]
 delay = "10 ms"
@@ -123,7 +132,8 @@ user_base = "{people}"
 class Archive:
     """A C-ECHO and storage SCP that lets in whom a token of the gate introduces, and notes everybody who came."""
 
-    key_file: Path
+    published: Address
+    """Where the gate serves its key set."""
     connections: int = 0
     tokens: list[str] = field(default_factory=list)
     users: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -136,7 +146,8 @@ class Archive:
         """EVT_USER_ID: only type 5, only with the key set that the gate publishes, only for this archive."""
         if event.user_id_type != 5 or event.secondary_field:
             return False, None
-        published = KeySet.import_key_set(Mint("main-gate", signing_key(self.key_file)).key_set())  # type: ignore[arg-type]
+        with urlopen(f"http://{self.published}/.well-known/jwks.json", timeout=10) as page:
+            published = KeySet.import_key_set(json.load(page))
         try:
             found = jwt.decode(event.primary_field, published, algorithms=["ES256"])
         except (JoseError, ValueError):
@@ -244,13 +255,14 @@ def scene(clinic: OpenLdap, realm: Realm, tmp_path: Path) -> Iterator[Scene]:
     passcode = tmp_path / "ldap-passcode"
     passcode.write_text(GATE_PASSCODE)
     passcode.chmod(0o600)
-    archive = Archive(tmp_path / "gate" / "gate.token-key")
+    archive = Archive(free_address())
     with openid_provider(tmp_path / "openid") as openid, archive.serving():
         text = CONFIGURATION.format(
             certificate=server.certificate,
             key=server.key,
             ca=ca.certificate,
             archive=archive.address,
+            published=archive.published,
             group=named("radiologists"),
             issuer=openid.issuer,
             audience=AUDIENCE,
@@ -338,7 +350,7 @@ def _none_is_in_what_was_written(folder: Path, *secrets: bytes) -> None:
     """As it is, as a person would print it, or encoded: in the log, the store and whatever else is there."""
     written = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     kinds = {file.suffix for file in written}
-    assert {".db", ".checkpoints", ".signing-key", ".token-key", ".err"} <= kinds
+    assert {".db", ".checkpoints", ".signing-key", ".token-key", ".jsonl", ".err"} <= kinds
     assert any(b"alice" in content for content in written.values())
     for secret in secrets:
         assert len(secret) > 6

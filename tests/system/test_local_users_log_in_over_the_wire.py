@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,21 @@ class Scene:
         self.user("user", "add", name, "--role", "assistant", "--passcode-file", file)
         file.unlink()
 
+    @contextmanager
+    def inside(self, name: str) -> Iterator[Any]:
+        """An association that stays."""
+        identity = UserIdentityNegotiation()
+        identity.user_identity_type, identity.positive_response_requested = 2, False
+        identity.primary_field, identity.secondary_field = name.encode(), GOOD.encode()
+        entity, to = AE("VIEWER"), self.gate.address("outside")
+        entity.add_requested_context(Verification)
+        made = entity.associate(to.host, to.port, ae_title="ARCHIVE", ext_neg=[identity])
+        assert made.is_established
+        try:
+            yield made
+        finally:
+            entity.shutdown()
+
     def log_in(self, name: str, passcode: str, source: str = "127.0.0.1") -> tuple[str | None, list[int]]:
         """The rejection, if any, and the statuses of a C-ECHO and a C-FIND."""
         identity = UserIdentityNegotiation()
@@ -155,6 +171,20 @@ def test_local_users_log_in(scene: Scene, tmp_path: Path) -> None:
     scene.user("user", "enable", "alice")
     assert scene.log_in("alice", GOOD)[0] is None
     assert archive.connections == before + 1
+
+
+@pytest.mark.parametrize("change", ["disable", "remove"])
+def test_who_is_no_user_any_more_is_not_left_inside(scene: Scene, tmp_path: Path, change: str) -> None:
+    for name in ("alice", "bert"):
+        scene.add(name, tmp_path)
+    with scene.inside("alice") as alice, scene.inside("bert") as bert:
+        scene.user("user", change, "alice")
+        wait_until(lambda: not alice.is_established, 30, "the end of the association")
+        ended = scene.trail.wait_for(event="association_ended", user="alice")
+        assert ended.rule == "verifier"
+        assert ended.reason is not None
+        assert ended.reason.startswith("alice ")
+        assert bert.send_c_echo().Status == 0x0000
 
 
 def test_guessing_locks_the_guesser_and_not_the_user(scene: Scene, tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
-"""The desk and what stands behind it, put together: settings and a store in, an IdentityDesk for the gate out."""
+"""The desk and what stands behind it, put together: settings and a store in, an IdentityDesk for the gate out.
+
+`hold_to` is called on the event loop, every few seconds, with who is a local user.
+"""
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import assert_never
 
 from sqlalchemy import Engine
@@ -31,6 +36,8 @@ from dicomgate.iam.saml.replays import Replays
 from dicomgate.iam.saml.settings import SamlSettings
 from dicomgate.iam.saml.verifier import SamlVerifier
 from dicomgate.iam.settings import IdentitySettings, LocalSettings
+from dicomgate.iam.standing import StandingWatch
+from dicomgate.identity.account import Standing
 from dicomgate.identity.verifier import Verifier
 from dicomgate.store.grants import GateGrants
 from dicomgate.store.users import VerifierUsers
@@ -46,6 +53,7 @@ class UserIdentity:
         call_soon: Callable[[Callable[[], None]], object],
         sink: RecordSink,
         journal: Journal,
+        hold_to: Callable[[Standing], None] = lambda standing: None,
     ) -> None:
         self._engine = engine
         self._sink = sink
@@ -63,14 +71,23 @@ class UserIdentity:
         )
         self._watch = EmergencyWatch(self._grants, self.desk.tell)
 
+        def on_the_loop(standing: Standing) -> None:
+            with suppress(RuntimeError):  # the event loop is closed, and with it every association
+                call_soon(partial(hold_to, standing))
+
+        self._standing = StandingWatch(VerifierUsers(engine), on_the_loop, self.desk.tell)
+        self._standing.use(*_local(settings))
+
     def reload(self, settings: IdentitySettings) -> None:
         """New verifiers and numbers; counted failures and lockouts stay."""
         self._guard.limits = settings.guard
         amend = EmergencyRoles(self._grants, settings.emergency_roles).amend
         self.desk.change(verifiers_of(settings, self._engine, self._replays), amend, settings.desk)
+        self._standing.use(*_local(settings))
 
     def close(self) -> None:
         """While the event loop still takes calls, or after it."""
+        self._standing.close()
         self._watch.close()
         self.desk.close()
 
@@ -94,6 +111,12 @@ class UserIdentity:
                 self._journal.say("warning", "emergency_over", grant=grant.id, user=grant.user, role=grant.role)
             case _:
                 assert_never(notice)
+
+
+def _local(settings: IdentitySettings) -> tuple[frozenset[str], frozenset[str]]:
+    """The verifiers of local users, and the roles that those have from elsewhere."""
+    verifiers = frozenset(table.name for table in settings.verifiers if isinstance(table, LocalSettings))
+    return verifiers, settings.emergency_roles
 
 
 def verifiers_of(settings: IdentitySettings, engine: Engine, replays: dict[str, Replays]) -> list[tuple[Verifier, int]]:

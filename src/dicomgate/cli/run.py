@@ -80,7 +80,14 @@ def run(
         journal.say("critical", "checkpoint_conflict", reason=checkpoints.conflict)
         conflict = Record(time.time(), Event.CHECKPOINT_CONFLICT, Outcome.FAILURE, reason=checkpoints.conflict)
         sink.submit([conflict])
-    identity = UserIdentity(configuration.identity, engine, loop.call_soon_threadsafe, sink, journal)
+    identity = UserIdentity(
+        configuration.identity,
+        engine,
+        loop.call_soon_threadsafe,
+        sink,
+        journal,
+        hold_to=lambda standing: gate.hold_to(standing) if gate else None,
+    )
     channels = Watcher(configuration.channels, lambda change: _call_on(loop, lambda: _tell(gate, change)))
     try:
         gate = Gate(

@@ -32,6 +32,7 @@ from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
 from dicomgate.gate.tls import TlsFilesError
 from dicomgate.gate.upstream import SocketAddress, Upstreams
+from dicomgate.identity.account import Standing
 from dicomgate.identity.claims import Claims
 from dicomgate.identity.verifier import IdentityDesk, Unavailable, Verification
 from dicomgate.policy.model import Endpoint
@@ -243,6 +244,14 @@ class Gate:
             self.loop.call_soon(done, "no store is there to be asked")
         else:
             self._recollection.ask(instance, Patience(self.loop, self.settings.connections.recall, done).answered)
+
+    def hold_to(self, standing: Standing) -> None:
+        """End the associations of users who are none any more."""
+        for connection in tuple(self._connections.values()):
+            permit = connection.session.permit
+            why = standing.fallen(permit.principal) if permit is not None and permit.principal is not None else None
+            if why is not None:
+                connection.handle(Ordered(why, "verifier"))
 
     def refuse_connection(self, origin: Origin, rule: str, reason: str) -> None:
         """Record that a connection was closed before anything was read from it."""

@@ -1,8 +1,10 @@
 """A local user as the store keeps it, and what the local verifier may ask of the store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Unavailable
 
 
@@ -25,6 +27,28 @@ class Account:
     totp_step: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who is a local user at a moment: the enabled ones by name, with their roles.
+
+    `verifiers` are the names of those that vouch for local users; `granted` are roles that come from elsewhere.
+    """
+
+    roles: Mapping[str, frozenset[str]]
+    verifiers: frozenset[str]
+    granted: frozenset[str] = frozenset()
+
+    def fallen(self, principal: Principal) -> str | None:
+        """Why this user may not go on with what a login has begun; None when nothing speaks against it."""
+        if principal.verifier not in self.verifiers:
+            return None
+        held = self.roles.get(principal.name)
+        if held is None:
+            return f"{principal.name} was disabled or removed"
+        lost = principal.roles - held - self.granted
+        return f"{principal.name} lost the role {min(lost)}" if lost else None
+
+
 class Accounts(Protocol):
     """Read anew for every claim, so that a change counts at once. Called on worker threads."""
 
@@ -33,6 +57,10 @@ class Accounts(Protocol):
 
         A name that does not exist is looked up like one that does, and brings a hash to take the parameters of.
         """
+        ...
+
+    def enabled(self) -> Mapping[str, frozenset[str]] | Unavailable:
+        """The names of the users that are not disabled, each with its roles."""
         ...
 
     def rehash(self, account: Account, passcode: str) -> Unavailable | None:

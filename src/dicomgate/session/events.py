@@ -76,9 +76,10 @@ class Reloaded:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """The gate itself wants this connection gone: draining, or its place is needed."""
+    """The gate itself wants this connection gone: draining, its place is needed, or its user is no longer one."""
 
     why: str
+    rule: str = "gate"
 
 
 @dataclass(frozen=True, slots=True)

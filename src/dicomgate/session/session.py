@@ -227,8 +227,8 @@ class Session:
                 self._give_up("write-stall", f"the {side} took no bytes for {self._limits.write_stall:g} s", now)
             case Reloaded(policy):
                 self._reloaded(policy, now)
-            case Ordered(why):
-                self._give_up("gate", why, now)
+            case Ordered(why, rule):
+                self._give_up(rule, why, now)
             case Recalled() | NotRecalled():
                 self._recalled(event, now)
             case _:

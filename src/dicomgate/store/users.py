@@ -76,6 +76,14 @@ class VerifierUsers:
         except StoreError as problem:
             return Unavailable(str(problem))
 
+    def enabled(self) -> Mapping[str, frozenset[str]] | Unavailable:
+        question = select(USERS.c.name, USERS.c.roles).where(USERS.c.disabled.is_(False))
+        try:
+            with told(self._engine), self._engine.connect() as connection:
+                return {name: frozenset(json.loads(roles)) for name, roles in connection.execute(question)}
+        except StoreError as problem:
+            return Unavailable(str(problem))
+
     def rehash(self, account: Account, passcode: str) -> Unavailable | None:
         mine = (USERS.c.name == account.name) & (USERS.c.passcode == account.passcode)
         try:

@@ -7,8 +7,7 @@ be done inside it (`decide_operation`). `explain` asks the same functions and te
 from dataclasses import dataclass
 
 from dicomgate.association.negotiation import OFF_UNLESS_WRITTEN, narrow
-from dicomgate.facts import Address, AssociationFacts, CertificateFacts, OperationFacts, Side
-from dicomgate.identity.claims import Claims, Passcode, Username, credential_of
+from dicomgate.facts import Address, AssociationFacts, OperationFacts, Side
 from dicomgate.identity.principal import Principal
 from dicomgate.policy.model import (
     AeTitlePattern,
@@ -26,6 +25,7 @@ from dicomgate.policy.model import (
     matches_one,
 )
 from dicomgate.policy.roles import allows, in_force, roles_of
+from dicomgate.policy.users import DEVICE, UserRules, shown_certificate
 from dicomgate.policy.verbs import is_storage, names_same_service, service_of
 from dicomgate.policy.verdict import (
     AllowAssociation,
@@ -40,14 +40,12 @@ from dicomgate.policy.verdict import (
 )
 from dicomgate.wire.codes import CommandField, ContextResult, IdentityType, Reject, Rejection, Status
 from dicomgate.wire.command import Command
-from dicomgate.wire.pdu import APPLICATION_CONTEXT_NAME, Malformed, ProposedContext, RoleSelection, UserIdentity
+from dicomgate.wire.pdu import APPLICATION_CONTEXT_NAME, ProposedContext, RoleSelection, UserIdentity
 from dicomgate.wire.text import is_valid_ae_title, is_valid_uid
 
 _EVENTS = frozenset({Verb.COMMIT, Verb.MPPS, Verb.UPS, Verb.PRINT})
 """Verbs whose SCP may send N-EVENT-REPORT."""
 _SELF = "self"
-_DEVICE = "(device)"
-"""Stands for the verifier where a proven device names its user; no verifier can have this name."""
 
 
 class Policy:
@@ -60,6 +58,7 @@ class Policy:
         self.rules = rules
         self._pdu_limit = pdu_limit
         self._operations_limit = operations_limit
+        self._users = UserRules(rules)
         self._listeners = {listener.name: listener for listener in rules.listeners}
         self._peers_by_name = {peer.name: peer for peer in rules.peers}
 
@@ -116,7 +115,7 @@ class Policy:
         lacking = self._device_lacking(route.peer, facts, steps)
         if lacking is not None:
             return lacking
-        user = self._user(route, facts, principal, steps)
+        user = self._users.judge(route.peer, facts, principal, steps)
         if isinstance(user, Deny | AskIdentity):
             return user
         return self._shape(_Caller(facts, route, user, self._roles(route, user)), rule, would_refuse, at, steps)
@@ -141,7 +140,7 @@ class Policy:
                 steps.append(Step("listener", why, False))
                 continue
             if peer.certificates is not None and not peer.is_proven_by(origin.certificate):
-                why = f"{title} is peer {peer.name}, but {_shown(origin.certificate)}"
+                why = f"{title} is peer {peer.name}, but {shown_certificate(origin.certificate)}"
                 nearest = nearest or self._deny(f"{key}.certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
                 steps.append(Step("certificate", why, False))
                 continue
@@ -179,7 +178,7 @@ class Policy:
             if calling not in archive.calling_ae_titles or origin.address not in archive.networks:
                 continue
             if archive.certificates is not None and not matches_one(archive.certificates, origin.certificate):
-                why = f"{calling} is archive {archive.name}, but {_shown(origin.certificate)}"
+                why = f"{calling} is archive {archive.name}, but {shown_certificate(origin.certificate)}"
                 steps.append(Step("certificate", why, False))
                 return self._deny(f"archive[{archive.name}].certificates", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
             for peer in listening:
@@ -219,74 +218,6 @@ class Policy:
         why = f"peer {peer.name} must prove its device, and nothing here can vouch for it"
         steps.append(Step("assurance", why, False))
         return self._deny(f"peer[{peer.name}].assurance", why, Reject.CALLING_AE_TITLE_NOT_RECOGNIZED)
-
-    def _user(
-        self, route: Route, facts: AssociationFacts, principal: Principal | None, steps: list[Step]
-    ) -> Principal | AskIdentity | Deny | None:
-        """Who the user is, if this peer's users have to be known; None when they have not (PS3.7 D.3.3.7)."""
-        peer = route.peer
-        key = f"peer[{peer.name}].assurance"
-        offered = facts.request.user_information.user_identity
-        required = peer.assurance is Assurance.USER
-        if not required and (offered is None or peer.verifiers is None):
-            return None
-        trusted = self._trusted(peer, facts.origin.listener)
-        if principal is not None and principal.verifier != _DEVICE:
-            if principal.verifier not in trusted:
-                why = f"verifier {principal.verifier} does not vouch for users of peer {peer.name}"
-                steps.append(Step("user", why, False))
-                return self._deny(f"peer[{peer.name}].verifiers", why, Reject.USER_IDENTITY_FAILED)
-            steps.append(Step("user", f"{principal.name}, by {principal.verifier}", True))
-            return principal
-        why = ""
-        if offered is None:
-            why = f"peer {peer.name} must say who its user is, and presented no identity"
-        elif offered.identity_type is IdentityType.USERNAME:
-            found = self._named(peer, facts, offered)
-            if isinstance(found, Principal):
-                return found
-            why = found
-        elif not trusted:
-            why = f"no verifier can vouch for users of peer {peer.name}"
-        else:
-            return self._ask(facts, offered, trusted, key, steps)
-        steps.append(Step("user", why, False))
-        return self._deny(key, why, Reject.USER_IDENTITY_FAILED)
-
-    def _ask(
-        self, facts: AssociationFacts, offered: UserIdentity, trusted: tuple[str, ...], key: str, steps: list[Step]
-    ) -> AskIdentity | Deny:
-        origin = facts.origin
-        credential = credential_of(offered)
-        if isinstance(credential, Malformed):
-            steps.append(Step("user", credential.why, False))
-            return self._deny(key, f"the user identity holds {credential.why}", Reject.USER_IDENTITY_FAILED)
-        if isinstance(credential, Passcode) and origin.tls is None and origin.channel is None:
-            listener = self._listeners.get(origin.listener)
-            if listener is None or not listener.plaintext_passcodes:
-                why = f"a passcode came in clear on listener {origin.listener}; whoever watches the network has it now"
-                steps.append(Step("user", why, False))
-                rule = f"listener[{origin.listener}].plaintext_passcodes"
-                return self._deny(rule, why, Reject.USER_IDENTITY_FAILED)
-        claims = Claims(credential, offered.identity_type, origin, facts.calling_ae_title, facts.called_ae_title)
-        return AskIdentity(claims, trusted)
-
-    def _named(self, peer: Peer, facts: AssociationFacts, offered: UserIdentity) -> Principal | str:
-        """Identity type 1: a name without a proof counts only when a proven device gives it, and that was foreseen."""
-        if peer.username_roles is None:
-            return f"peer {peer.name} presented a user name without a proof"
-        if not peer.is_proven_by(facts.origin.certificate):
-            return f"peer {peer.name} presented a user name without a proof, and {_shown(facts.origin.certificate)}"
-        name = credential_of(offered)
-        if not isinstance(name, Username):
-            return "the user identity holds no user name"
-        return Principal(name.name, _DEVICE, IdentityType.USERNAME, roles=frozenset(peer.username_roles))
-
-    def _trusted(self, peer: Peer, listener: str) -> tuple[str, ...]:
-        """Who may vouch for this peer's users here: what the peer and the listener both trust."""
-        known = self._listeners.get(listener)
-        lists = (peer.verifiers, None if known is None else known.verifiers)
-        return tuple(name for name in self.rules.verifiers if all(each is None or name in each for each in lists))
 
     def _roles(self, route: Route, user: Principal | None) -> tuple[Role, ...] | None:
         """What cuts the peer's verbs down; None when its users are not asked for."""
@@ -489,12 +420,6 @@ _NO_PEER_RULE = frozenset({"malformed", "direction"})
 _TELLING = frozenset({Reject.CALLING_AE_TITLE_NOT_RECOGNIZED, Reject.CALLED_AE_TITLE_NOT_RECOGNIZED})
 
 
-def _shown(certificate: CertificateFacts | None) -> str:
-    if certificate is None:
-        return "it showed no certificate"
-    return f"the certificate sha256:{certificate.sha256} is not one of those listed"
-
-
 def _allowed_verbs(route: Route) -> frozenset[Verb]:
     """What the calling side may ask for on this route."""
     if route.direction is Direction.TO_ARCHIVE:
@@ -561,7 +486,7 @@ def _expiry(caller: _Caller) -> float | None:
 
 def _assurance(caller: _Caller) -> Assurance:
     """How well it is known who this is. A name that only the device gives is as good as the device."""
-    if caller.user is not None and caller.user.verifier != _DEVICE:
+    if caller.user is not None and caller.user.verifier != DEVICE:
         return Assurance.USER
     route = caller.route
     origin = caller.facts.origin

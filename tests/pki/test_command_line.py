@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from dicomgate import cli
+from dicomgate.cli.pki import pki as commands_of_pki
 from pki.scene import secret
 
 WORDS = "correct horse battery"
@@ -134,7 +135,7 @@ def test_unencrypted_keys_are_warned_of(pki: Pki) -> None:
 
 
 def test_no_passphrase_can_be_given_as_an_argument(pki: Pki, tmp_path: Path) -> None:
-    commands = typer.main.get_command(cli.app).commands["pki"].commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(commands_of_pki).commands  # type: ignore[attr-defined]
     options = {name for command in commands.values() for option in command.params for name in option.opts}
     assert {name for name in options if "pass" in name} == {
         "--passphrase",

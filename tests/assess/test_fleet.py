@@ -39,7 +39,8 @@ def test_two_hundred_targets_cost_little_memory() -> None:
         before = psutil.Process().memory_info().rss
         reports = Fleet(make, Consent(), "ARCHIVE").run(targets)
         grown = psutil.Process().memory_info().rss - before
-        assert stranger.most_at_once <= 8 + 8  # one each; those that just closed are still being noticed
+        # One each; on a busy machine those that closed are noticed late. All of them at once would be 200.
+        assert stranger.most_at_once <= 4 * 8
     assert [report.target for report in reports] == [str(target.named) for target in targets]
     assert {report.state for report in reports} == {State.ASSESSED}
     assert grown < 100 * 1024 * 1024

@@ -5,6 +5,7 @@ compared are ranks: how often one of a known name took longer than one of an unk
 gives every name away. No absolute time is asserted.
 """
 
+import random
 import time
 from collections.abc import Callable
 from itertools import product
@@ -33,10 +34,12 @@ def rank(one: list[float], other: list[float]) -> float:
 
 
 def sampled(verify: Callable[[Claims, float], Verification], *names: str) -> list[list[float]]:
-    """Times for each name, taken in turn, so that whatever changes meanwhile changes for all."""
+    """Times for each name, taken in turns of a changing order: what one leaves behind in a cache falls on all alike."""
     times: list[list[float]] = [[] for _ in names]
+    turns, dice = list(zip(names, times, strict=True)), random.Random(7)
     for _ in range(SAMPLES):
-        for name, taken in zip(names, times, strict=True):
+        dice.shuffle(turns)
+        for name, taken in turns:
             what = login(name, b"a guess")
             began = time.thread_time()
             answer = verify(what, 0.0)

@@ -16,7 +16,7 @@ from dicomgate.audit.record import FIELDS, Event, Outcome, Record
 _QUEUE = 10_000
 _GATHER = 0.05
 """Seconds between two writes: one wake-up for many lines instead of one each."""
-_QUIET = frozenset({Event.ASSOCIATION_REQUESTED, Event.ASSOCIATION_ADMITTED, Event.OPERATION, Event.ASSOCIATION_ENDED})
+_QUIET = frozenset({Event.ASSOCIATION_REQUESTED, Event.ASSOCIATION_ADMITTED, Event.OPERATION})
 """Routine that the audit trail keeps and the log leaves out, unless it went wrong."""
 
 

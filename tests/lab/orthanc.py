@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.pki import Identity
 from lab.process import Address, Process, free_address, running
 
 PROGRAM = Path("/usr/sbin/Orthanc")
@@ -90,10 +91,13 @@ def orthanc(
     modalities: Mapping[str, Modality] | None = None,
     as_delivered: bool = False,
     overwrites: bool = False,
+    shows: Identity | None = None,
+    trusts: Path | None = None,
 ) -> Iterator[Orthanc]:
     """Start Orthanc with an empty database. `modalities`: its symbolic names → whom it knows.
 
     `as_delivered`: who may do what is left to Orthanc's own defaults.
+    `shows` and `trusts`: it speaks TLS only, as both sides, and wants a certificate of whoever calls.
     `overwrites`: a second store of an instance replaces the first, as in many archives; Orthanc by itself keeps it.
     """
     address = address or free_address()
@@ -102,6 +106,16 @@ def orthanc(
     configuration = directory / "orthanc.json"
     settings = _settings(directory, ae_title, address, http, modalities or {})
     settings["OverwriteInstances"] = overwrites
+    if shows is not None:
+        settings |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(shows.certificate),
+            "DicomTlsPrivateKey": str(shows.key),
+            "DicomTlsTrustedCertificates": str(trusts),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
+        for known in settings["DicomModalities"].values():
+            known["UseDicomTls"] = True
     if as_delivered:
         settings = {key: value for key, value in settings.items() if key not in _RULES}
     configuration.write_text(json.dumps(settings, indent=1))
@@ -116,7 +130,7 @@ def orthanc(
 
 def _settings(
     directory: Path, ae_title: str, address: Address, http: Address, modalities: Mapping[str, Modality]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     may = ("AllowEcho", "AllowFind", "AllowGet", "AllowMove", "AllowStore", "AllowStorageCommitment")
     return {
         "Name": "lab",

@@ -122,3 +122,16 @@ def test_a_tunnel_on_another_machine_is_seen_by_its_interface() -> None:
     assert look_at(elsewhere).wrong is None
     assert look_at(with_end(elsewhere, 0, interface="nosuch0")).wrong == "there is no interface nosuch0"
     assert look_at(with_end(elsewhere, 0, interface=None, mark=7)).wrong is None
+
+
+def test_a_bug_while_looking_is_no_sign_of_life(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on, and what was let in through the channel is told that it is down."""
+    assert scene.look(0, UP) == [(True, "it carries traffic")]
+
+    def buggy(channel: Channel, _: object) -> Look:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(watch, "look_at", buggy)
+    assert scene.look(1, UP) == []
+    assert scene.look(6, UP) == [(False, "it could not be looked at: ZeroDivisionError")]
+    assert not scene.watcher.is_up(CHANNEL)

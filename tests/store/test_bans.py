@@ -165,3 +165,15 @@ def test_a_keeper_on_no_store_says_so(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         keeper.start()
     keeper.close()
+
+
+def test_a_bug_in_one_job_keeps_no_ban_from_being_heard(house: House, engine: Engine) -> None:
+    def buggy() -> None:
+        raise ZeroDivisionError
+
+    house.keeper.start()
+    house.keeper.do(buggy)
+    wait_for(lambda: house.troubles[:1] == ["a bug: ZeroDivisionError"])
+    bans.place(engine, ban())  # as a command does it
+    wait_for(lambda: any(entry.ban == ban() for entry in house.news))
+    wait_for(lambda: house.troubles[-1] is None)

@@ -132,6 +132,8 @@ class Watcher:
             found = look_at(channel, self._vici_socket)
         except ChannelError as error:
             return liveness.cannot_see(error.text, self._now())
+        except Exception as bug:  # without this thread nobody would be told that a tunnel is down
+            return liveness.cannot_see(f"it could not be looked at: {type(bug).__name__}", self._now())
         if found.wrong is not None:
             self._begin_again(channel)
         return liveness.see(found, self._now())

@@ -102,9 +102,9 @@ class BanKeeper:
                 self._work()
                 entries = self._look()
             except StoreError as error:
-                self._said(str(error))
-                with self._wake:
-                    self._wake.wait_for(lambda: self._closing, self._every)
+                self._pause(str(error))
+            except Exception as bug:  # without this thread no ban of a command would ever be noticed
+                self._pause(f"a bug: {type(bug).__name__}")
             else:
                 self._said(None)
                 if entries:
@@ -112,19 +112,33 @@ class BanKeeper:
             if closing:
                 return
 
+    def _pause(self, trouble: str) -> None:
+        self._said(trouble)
+        with self._wake:
+            self._wake.wait_for(lambda: self._closing, self._every)
+
     def _work(self) -> None:
         while True:
             with self._wake:
                 if not self._jobs:
                     break
                 job = self._jobs[0]
-            job()  # when it fails it stays the first
-            with self._wake:
-                self._jobs.popleft()
+            try:
+                job()
+            except StoreError:
+                raise  # it stays the first, to be tried again
+            except Exception:
+                self._done()  # a bug is not tried again, or nothing behind it would ever be done
+                raise
+            self._done()
         now = self._clock()
         if now - self._purged >= _PURGE_EVERY:
             self._purged = now
             bans.purge(self._engine, now)
+
+    def _done(self) -> None:
+        with self._wake:
+            self._jobs.popleft()
 
     def _look(self) -> list[Entry]:
         """What is new since the last look."""

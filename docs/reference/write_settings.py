@@ -67,11 +67,11 @@ WORDS = {
 
 UNITS = {
     "_keep": "time",
-    "_seconds": "time",
+    "seconds_up_to": "time",
     "size_within": "size",
     "whole_within": "whole number",
     "seconds_within": "time",
-    "_count": "whole number",
+    "count": "whole number",
     "_number": "number",
     "_state": "URL",
     "_shared": "URL",
@@ -214,10 +214,10 @@ def _validator(function: Any) -> str | None:
     name = getattr(function, "__qualname__", "").partition(".")[0]
     if name not in UNITS:
         return None
-    if name == "_count":
+    if name == "count":
         return f"whole number, 1 to {schema.LARGEST_COUNT}"
     bounds = inspect.getclosurevars(function).nonlocals
-    if name == "_seconds":
+    if name == "seconds_up_to":
         return f"time, up to {duration(bounds['longest'])}"
     if name == "seconds_within":
         return f"time, {bounds['shortest']:g} s to {duration(bounds['longest'])}"

@@ -114,9 +114,12 @@ class Watcher:
 
     def closed_to(self, host: str) -> str | None:
         """Name of the channel that should carry what is sent to this address, and is down; None: send it."""
+        channels = self._channels
+        if not channels:
+            return None
         address = ip_address(host.partition("%")[0])
         return next(
-            (each.name for each in self._channels if leads_through(each, address) and not self.is_up(each)), None
+            (each.name for each in channels if leads_through(each, address) and not self.is_up(each)), None
         )
 
     def _publish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,7 +71,7 @@ from dicomgate.assess.dialogue import (
     Replies,
 )
 from dicomgate.assess.fingerprint import flaws_of
-from dicomgate.assess.inputs import Channel, Indexed, SegmentProbe, Usage, Use
+from dicomgate.assess.inputs import Channel, ChannelFinding, Indexed, SegmentProbe, Usage, Use
 from dicomgate.assess.line import Ending
 from dicomgate.assess.model import Fingerprint, Outcome, Product, Severity, SkipReason
 from dicomgate.assess.prober import Asked, Contact, PortAnswer
@@ -121,6 +122,16 @@ def answers(*each: Answer) -> tuple[tuple[str, Answer], ...]:
     return tuple((str(number), answer) for number, answer in enumerate(each))
 
 
+PAST = SegmentProbe("clinic", "198.51.100.20", 104, must_pass=False, ok=True, past_channel=True)
+
+
+def verified(**checks: bool | None) -> Channel:
+    """A channel of which channel verify says this; None: it could not look."""
+    return Channel(
+        "a", True, None, tuple(ChannelFinding(name, bool(ok), ok is not None) for name, ok in checks.items())
+    )
+
+
 def seen_passcode(without: Answer, made_up: Answer, tls: bool = False) -> made_up_passcode.Seen:
     return made_up_passcode.Seen(without, made_up, tls)
 
@@ -148,10 +159,21 @@ CASES: list[tuple[Any, Any, Outcome]] = [
     (exp06_dicomweb, exp06_dicomweb.Seen((("u", WebAnswer(0, why="not HTTP")),)), U),
     (exp07_channel_bypass, exp07_channel_bypass.Seen((("a", PORTS[1]),)), F),
     (exp07_channel_bypass, exp07_channel_bypass.Seen((("a", PORTS[0]),)), P),
-    (exp08_channel_identity, (Channel("a", False, True, 3),), F),
-    (exp08_channel_identity, (Channel("a", True, True, 400),), F),
-    (exp08_channel_identity, (Channel("a", True, True, None),), U),
-    (exp08_channel_identity, (Channel("a", True, True, 3),), P),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(probes=(replace(PAST, ok=False),)), F),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(probes=(PAST,)), P),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(channels=(verified(cleartext=True),)), P),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(channels=(verified(cleartext=False),)), F),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(channels=(verified(route=False, cleartext=True),)), P),
+    (exp07_channel_bypass, exp07_channel_bypass.Seen(channels=(verified(cleartext=None),)), U),
+    (exp08_channel_identity, (Channel("a", False, 3),), F),
+    (exp08_channel_identity, (Channel("a", False, None),), F),
+    (exp08_channel_identity, (Channel("a", True, 400),), F),
+    (exp08_channel_identity, (Channel("a", True, None),), P),
+    (exp08_channel_identity, (Channel("a", True, 3),), P),
+    (exp08_channel_identity, (verified(up=True, peer_identity=True),), P),
+    (exp08_channel_identity, (verified(up=True, peer_identity=False),), F),
+    (exp08_channel_identity, (verified(up=False),), U),
+    (exp08_channel_identity, (verified(up=None),), U),
     (adm01_called_title, adm01_called_title.Seen(AC, AC), F),
     (adm01_called_title, adm01_called_title.Seen(AC, CALLED), P),
     (adm02_calling_title, AC, F),

@@ -73,7 +73,7 @@ def nobody_connects(monkeypatch: pytest.MonkeyPatch) -> None:
         ((*OK, "--targets", "none.txt"), "cannot be read as text"),
         ((*OK, "--records", "scope.toml"), "line 2: expected a JSON object"),
         ((*OK, "--indexed", "empty.json"), "expected a host lookup"),
-        ((*OK, "--channels", "empty.json"), "expected an array of channels"),
+        ((*OK, "--channels", "empty.json"), "dicomgate-channel-verify/1"),
         ((*OK, "--segments", "empty.json"), "dicomgate-segment-verify/1"),
         ((*OK, "--output", "no/such/folder"), "cannot be written"),
         ((*OK, "--state", "scope.toml"), "belongs to another run"),
@@ -139,15 +139,27 @@ def test_inputs_are_read(tmp_path: Path) -> None:
     segments = {
         "format": "dicomgate-segment-verify/1",
         "probes": [
-            {"source": "10.9.0.1", "source_segment": "guest", "destination": "127.0.0.1", "port": 0, "expected": "drop"}
+            {
+                "check": "EXP-05",
+                "source": "10.9.0.1",
+                "source_segment": "guest",
+                "destination": "127.0.0.1",
+                "port": 0,
+                "expected": "drop",
+            }
         ],
+        "channels": [{"name": "b", "mutual": True, "shared_key_days": None}],
+    }
+    channels = {
+        "format": "dicomgate-channel-verify/1",
+        "channels": [{"name": "a", "mutual": False, "shared_key_days": 3, "findings": []}],
     }
     with listening(strangers.rejecting) as stranger:
         segments["probes"][0] |= {"port": stranger.endpoint.port, "ok": False}  # type: ignore[index]
         files = {
             "--records": "\n".join(map(json.dumps, records)),
             "--segments": json.dumps(segments),
-            "--channels": json.dumps([{"name": "a", "mutual": False, "up": True}]),
+            "--channels": json.dumps(channels),
             "--indexed": json.dumps({"ip_str": "127.0.0.1", "ports": [104], "last_update": "2026-10-01T00:00:00"}),
         }
         words = [str(stranger.endpoint), "--called", "ARCHIVE", "--authorised", "the lab", "--interval", "0"]

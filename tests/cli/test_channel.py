@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from dicomgate import cli
+from dicomgate.assess.checks import exp07_channel_bypass, exp08_channel_identity
+from dicomgate.assess.inputs import read_channels
+from dicomgate.assess.model import Outcome
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "channel-verify.md"
 
 GATE = """
 [[site]]
@@ -154,3 +160,32 @@ def test_a_tunnel_that_is_not_there_is_down_and_no_proof(run: Run, monkeypatch: 
     code, _, err = run("apply", "--channel", "cloud")
     assert code == 2
     assert "nft is not installed" in err
+
+
+def test_the_assessor_reads_what_verify_writes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # no wg, no nft
+    run("keys")
+    code, _, err = run("verify", "--output", "verified.json")
+    assert (code, err) == (1, "")
+    document = json.loads((tmp_path / "verified.json").read_text("utf-8"))
+    assert (document["gate"], document["ok"]) == ("dicomgate", False)
+    cloud, secret = read_channels(tmp_path / "verified.json")
+    assert (cloud.name, cloud.mutual, cloud.shared_key_days) == ("cloud", True, 0)
+    assert (secret.name, secret.mutual, secret.shared_key_days) == ("secret", False, 0)
+    assert {finding.check for finding in cloud.findings if not finding.seen} == {"up", "cleartext", "echo"}
+    unseen = exp07_channel_bypass.judge(exp07_channel_bypass.Seen(channels=(cloud,)))
+    assert unseen.outcome is Outcome.INCONCLUSIVE, unseen.why
+    assert exp08_channel_identity.judge((cloud,)).outcome is Outcome.INCONCLUSIVE
+    assert exp08_channel_identity.judge((secret,)).outcome is Outcome.FAIL
+    assert run("verify", "--output", "no/such/folder/verified.json")[0] == 2
+
+
+def test_every_key_of_the_result_is_documented(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    run("verify", "--output", "verified.json")
+    document = json.loads((tmp_path / "verified.json").read_text("utf-8"))
+    channel = document["channels"][0]
+    keys = {*document, *(f"channels.{key}" for key in channel), *(f"findings.{key}" for key in channel["findings"][0])}
+    rows = re.findall(r"^\| (`[^|]*) \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    documented = re.findall(r"`([a-z_.]+)`", "".join(rows))
+    assert keys - {"channels.findings"} <= set(documented)

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from dicomgate.assess.checks import exp07_channel_bypass, exp08_channel_identity
+from dicomgate.assess.inputs import read_channels
+from dicomgate.assess.model import Outcome
 from docs.pages import blocks
 from lab import dcmtk, studies
 from lab.gate import Gate
@@ -27,6 +30,7 @@ from lab.sites import Place, Sites, sites, strongswan_conf
 
 pytestmark = [pytest.mark.interop, pytest.mark.system]
 DICOMGATE = (sys.executable, "-m", "dicomgate")
+VERIFIED = "verified.json"
 CARRIED = {"wireguard": "udp port 51820", "ipsec": "udp port 4500 or udp port 500"}
 TOLD = 25.0
 """Seconds to wait for a change: dead_after is 3 here, and the thread looks once a second on a machine that is busy."""
@@ -63,8 +67,18 @@ class Scene:
 
     def verified(self, place: Place) -> dict[str, tuple[bool, str]]:
         asks = ("--echo", "10.1.1.5:11105") if place is Place.CLOUD else ()
-        lines = [json.loads(line) for line in self.channel(place, "verify", "--json", *asks).stdout.splitlines()]
+        output = str(self.folders[place] / VERIFIED)
+        said = self.channel(place, "verify", "--json", "--output", output, *asks).stdout
+        lines = [json.loads(line) for line in said.splitlines()]
         return {line["check"]: (line["ok"], line["text"]) for line in lines}
+
+    def assessed(self, place: Place) -> dict[str, Outcome]:
+        """What the assessor concludes from the last `verified` there."""
+        channels = read_channels(self.folders[place] / VERIFIED)
+        return {
+            "EXP-07": exp07_channel_bypass.judge(exp07_channel_bypass.Seen(channels=channels)).outcome,
+            "EXP-08": exp08_channel_identity.judge(channels).outcome,
+        }
 
 
 def _tutorial() -> dict[Place, str]:
@@ -209,6 +223,8 @@ def test_verify_finds_nothing_wrong(scene: Scene) -> None:
     for found in both:
         assert {check: text for check, (ok, text) in found.items() if not ok} == {}
         assert {"up", "selectors", "cleartext", "counters", "route"} <= found.keys()
+    for place in scene.folders:
+        assert scene.assessed(place) == {"EXP-07": Outcome.PASS, "EXP-08": Outcome.PASS}
 
 
 def test_everything_passes_and_only_the_tunnel_is_seen(scene: Scene, captured: Path, tmp_path: Path) -> None:
@@ -273,6 +289,7 @@ def test_who_comes_beside_the_tunnel_is_not_believed(scene: Scene, captured: Pat
     table = "dicomgate_channel_hospital-cloud"
     scene.places.do(Place.HOSPITAL, "nft", "delete", "table", "inet", table)
     assert scene.verified(Place.HOSPITAL)["cleartext"][0] is False
+    assert scene.assessed(Place.HOSPITAL)["EXP-07"] is Outcome.FAIL
     assert scene.places.run(Place.HOSPITAL, sys.executable, "-c", probe).returncode != 0
     assert _packets(captured, "tcp") > 0
     assert scene.channel(Place.CLOUD, "down").returncode == 0

@@ -19,6 +19,9 @@ from subprocess import DEVNULL, CompletedProcess
 
 import pytest
 
+from dicomgate.assess.checks import exp05_wrong_zone
+from dicomgate.assess.inputs import read_segments
+from dicomgate.assess.model import Outcome
 from dicomgate.segment import kernel, nftables
 from interop.conftest import require
 from lab.island import ADDRESS, GATE, Island, island
@@ -358,12 +361,19 @@ SEEN_FROM = {
 
 
 @pytest.mark.parametrize("fault", SEEN_FROM)
-def test_verify_finds_from_elsewhere(here: Island, file: Path, fault: str) -> None:
+def test_verify_finds_from_elsewhere(here: Island, file: Path, tmp_path: Path, fault: str) -> None:
     host, script = SEEN_FROM[fault]
+    output = tmp_path / "verify.json"
+    words = ("verify", "-c", file, "--wait", "0.4", "--output", output)
     dicomgate(here, "apply", "-c", file, "--at-once")
-    dicomgate(here, "verify", "-c", file, "--wait", "0.4", host=host)
+    dicomgate(here, *words, host=host)
+    assert all(each.ok for each in read_segments(output)), "what the assessor reads"
     here.nft(script)
-    assert "FAIL" in dicomgate(here, "verify", "-c", file, "--wait", "0.4", host=host, expect=1).stdout
+    assert "FAIL" in dicomgate(here, *words, host=host, expect=1).stdout
+    through = [each for each in read_segments(output) if not each.must_pass]
+    assert exp05_wrong_zone.judge(exp05_wrong_zone.Seen(probes=tuple(through))).outcome is (
+        Outcome.PASS if fault == "a ban that nobody took back" else Outcome.FAIL
+    )
     here.nft("flush set inet dicomgate banned4")
 
 

@@ -16,6 +16,8 @@ DICOM_PORTS = (104, 2761, 2762, 4242, 11112, 8042, 8104)
 """Where DICOM listeners are usually found; PS3.8 names 104, 2761, 2762 and 11112."""
 MOST_INPUT = 256 * 1024 * 1024
 """Bytes of one input file."""
+SEGMENT_FORMAT, CHANNEL_FORMAT = "dicomgate-segment-verify/1", "dicomgate-channel-verify/1"
+"""What `dicomgate segment verify` and `dicomgate channel verify` write with `--output`."""
 
 
 class InputError(Exception):
@@ -75,17 +77,29 @@ class SegmentProbe:
     port: int
     must_pass: bool
     ok: bool
+    past_channel: bool = False
+    """Another site's real address, which must answer through the channel only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFinding:
+    """One check of `dicomgate channel verify`. Not `seen`: it could not be looked at."""
+
+    check: str
+    ok: bool
+    seen: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One site-to-site channel as its status says."""
+    """One site-to-site channel, as configured and, with findings, as it runs."""
 
     name: str
     mutual: bool
     """Both ends prove themselves with certificates or keys of their own, not with one shared secret."""
-    up: bool
-    key_age_days: float | None
+    shared_key_days: float | None
+    """Age of the shared key's file; None without one on the machine where that was written."""
+    findings: tuple[ChannelFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +181,9 @@ def read_indexed(file: Path) -> tuple[Indexed, ...]:
 
 
 def read_segments(file: Path) -> tuple[SegmentProbe, ...]:
-    """From what `dicomgate segment verify` writes with `--output` (format dicomgate-segment-verify/1)."""
-    document = _document(file)
+    """From what `dicomgate segment verify` writes with `--output`."""
+    document = _of_format(file, SEGMENT_FORMAT)
     hint = "write it with dicomgate segment verify --output FILE"
-    if not isinstance(document, dict) or document.get("format") != "dicomgate-segment-verify/1":
-        raise InputError(str(file), "expected the format dicomgate-segment-verify/1", hint)
     try:
         return tuple(
             SegmentProbe(
@@ -180,6 +192,7 @@ def read_segments(file: Path) -> tuple[SegmentProbe, ...]:
                 int(each["port"]),
                 each["expected"] == "pass",
                 _flag(each["ok"]),
+                each["check"] == "EXP-07",
             )
             for each in document["probes"]
         )
@@ -188,21 +201,33 @@ def read_segments(file: Path) -> tuple[SegmentProbe, ...]:
 
 
 def read_channels(file: Path) -> tuple[Channel, ...]:
-    """From a JSON array of channels, with `name`, `mutual`, `up` and, if it is known, `key_age_days`."""
-    document = _document(file)
+    """From what `dicomgate channel verify`, or with less to tell `dicomgate segment verify`, writes with `--output`."""
+    document = _of_format(file, CHANNEL_FORMAT, SEGMENT_FORMAT)
     try:
         return tuple(
             Channel(
                 str(each["name"]),
                 _flag(each["mutual"]),
-                _flag(each["up"]),
-                None if each.get("key_age_days") is None else float(each["key_age_days"]),
+                None if each["shared_key_days"] is None else float(each["shared_key_days"]),
+                tuple(
+                    ChannelFinding(str(finding["check"]), _flag(finding["ok"]), _flag(finding["seen"]))
+                    for finding in each.get("findings", ())
+                ),
             )
-            for each in document
+            for each in document["channels"]
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        hint = 'expected keys of each: "name", "mutual", "up", and "key_age_days" if the age of its key is known'
-        raise InputError(str(file), "expected an array of channels", hint) from None
+        hint = "write it with dicomgate channel verify --output FILE"
+        raise InputError(str(file), "expected channels of dicomgate channel verify", hint) from None
+
+
+def _of_format(file: Path, *formats: str) -> Mapping[str, Any]:
+    document = _document(file)
+    if not isinstance(document, dict) or document.get("format") not in formats:
+        command = "channel" if CHANNEL_FORMAT in formats else "segment"
+        hint = f"write it with dicomgate {command} verify --output FILE"
+        raise InputError(str(file), f"expected the format {' or '.join(formats)}", hint)
+    return document
 
 
 def _flag(value: object) -> bool:

@@ -89,11 +89,18 @@ def _counted(channel: Channel, end: ChannelEnd, tunnel: vici.Daemon | wg.Device 
 
 
 def _rules(channel: Channel) -> tuple[tuple[guard.Rule, ...] | None, str | None]:
+    """Those that are loaded; a table that is not there has none, which is not the same as one that was not seen."""
+    name = words.table(channel)
     try:
-        answer = run(["nft", "-j", "list", "table", "inet", words.table(channel)], seconds=LOOKING)
+        listing = json.loads(run(["nft", "-j", "list", "tables", "inet"], seconds=LOOKING))
+        if all(each.get("table", {}).get("name") != name for each in listing["nftables"]):
+            return (), None
+        answer = run(["nft", "-j", "list", "table", "inet", name], seconds=LOOKING)
         return tuple(guard.listed(answer, channel)), None
     except ChannelError as error:
         return None, error.text
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, "expected a list of tables from nft, came something else"
 
 
 def _route(network: Network) -> str | None:

@@ -40,11 +40,13 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check of one channel: `ok`, and what was seen against what was expected."""
+    """One check of one channel: `ok`, and what was seen against what was expected. Not `seen`: it could not be looked
+    at, which is not well either."""
 
     check: str
     ok: bool
     text: str
+    seen: bool = True
 
 
 def judge(channel: Channel, end: ChannelEnd, seen: Observation) -> list[Finding]:
@@ -60,7 +62,8 @@ def _ipsec(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Fin
     daemon = seen.daemon
     sas = [sa for sa in daemon.sas if sa.name == channel.name and sa.state == "ESTABLISHED"] if daemon else []
     if not sas:
-        yield Finding("up", False, seen.problem or "expected an IKE SA that is established, came none")
+        text = seen.problem or "expected an IKE SA that is established, came none"
+        yield Finding("up", False, text, seen=seen.problem is None)
         return
     yield Finding("up", True, f"an IKE SA is established with {sas[0].remote_host}")
     remote = ipsec.remote_of(channel, end)
@@ -79,7 +82,7 @@ def _wireguard(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator
     remote = ipsec.remote_of(channel, end)
     device = seen.device
     if device is None:
-        yield Finding("up", False, seen.problem or "expected an interface, came none")
+        yield Finding("up", False, seen.problem or "expected an interface, came none", seen=seen.problem is None)
         return
     peer = next((each for each in device.peers if each.public_key == remote.public_key), None)
     fresh = peer is not None and peer.handshake > 0 and seen.wall - peer.handshake < wireguard.HANDSHAKE_LASTS
@@ -109,7 +112,7 @@ def _routes(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Fi
 
 def _cleartext(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Finding]:
     if seen.rules is None:
-        yield Finding("cleartext", False, seen.rules_problem or "the rules could not be listed")
+        yield Finding("cleartext", False, seen.rules_problem or "the rules could not be listed", seen=False)
         return
     expected = guard.rules(channel, end)
     missing = [rule for rule in expected if rule not in seen.rules]
@@ -127,7 +130,8 @@ def _cleartext(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator
 
 def _passage(seen: Observation) -> Iterator[Finding]:
     if seen.echo is None:
-        yield Finding("echo", False, "expected somebody behind the other end to ask, came nobody; give --echo")
+        text = "expected somebody behind the other end to ask, came nobody; give --echo"
+        yield Finding("echo", False, text, seen=False)
         return
     yield Finding("echo", seen.echo.answered, seen.echo.text)
     rose = seen.received[1] > seen.received[0] and seen.sent[1] > seen.sent[0]

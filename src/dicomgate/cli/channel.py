@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from dicomgate.channel import guard, ipsec, keys, observe, sheet, wireguard, words
+from dicomgate.audit.record import iso_time
+from dicomgate.channel import guard, ipsec, keys, observe, result, sheet, wireguard, words
 from dicomgate.channel.echo import EchoTarget
 from dicomgate.channel.model import Authentication, Channel, ChannelEnd, ChannelKind, Termination
 from dicomgate.channel.problem import ChannelError
@@ -101,17 +103,24 @@ def channel_verify(
     called: Annotated[str, typer.Option(metavar="TITLE", help="Called AE title of the C-ECHO.")] = "ANY-SCP",
     calling: Annotated[str, typer.Option(metavar="TITLE", help="Calling AE title of the C-ECHO.")] = "DICOMGATE",
     as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result for the assessor (JSON).")
+    ] = None,
 ) -> None:
     """Prove it on the running host: identity, algorithms, selectors, traffic, and nothing beside the tunnel."""
     configuration = load(config, files=False)
-    well = True
+    found = []
     for each, end in _chosen(configuration, name, None):
         target = _target(configuration, each, ask, called, calling)
         with _explained():
             findings = judge(each, end, observe.observe(each, end, target))
-        well = well and all(finding.ok for finding in findings)
+        found.append((each, findings))
         say(_line(each, finding, as_json) for finding in findings)
-    if not well:
+    if output is not None:
+        now = time.time()
+        document = result.document(found, configuration.settings.name, iso_time(now), now)
+        _write(output, json.dumps(document, indent=2) + "\n", PUBLIC)
+    if not all(finding.ok for _, findings in found for finding in findings):
         raise typer.Exit(DENIED)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dicomgate.audit.record import Event, Outcome, Record, iso_time
-from dicomgate.channel.model import Authentication, Channel
+from dicomgate.channel.result import identity
 from dicomgate.cli.speech import DENIED, AsJson, ConfigFile, fail, say
 from dicomgate.config import units
 from dicomgate.config.load import Configuration, load
@@ -31,7 +31,6 @@ SHORTEST_TRIAL, LONGEST_TRIAL = 5, 3600
 """Seconds: long enough to try a new connection, short enough to wait for."""
 PROBE_SECONDS = 2.0
 STORE_SECONDS = 5.0
-DAY = 86400
 
 segment = typer.Typer(help="Firewall rules from the same file.", no_args_is_help=True)
 
@@ -171,7 +170,7 @@ def segment_verify(
     found = verify.Verification(verify.probe(of_file, asked, wait), verify.rule_checks(of_file, asked=rules))
     now = time.time()
     result = verify.as_json(found, configuration.settings.name, iso_time(now))
-    result["channels"] = [_identity(channel, now) for channel in configuration.channels]
+    result["channels"] = [identity(channel, now) for channel in configuration.channels]
     text = json.dumps(result, indent=None if as_json else 2)
     if output is not None:
         output.write_text(text + "\n", "utf-8")
@@ -194,18 +193,6 @@ def _refuse(configuration: Configuration, reasons: list[str], hint: str) -> None
         print(f"  hint: {hint}", file=sys.stderr)
         _record(configuration, Event.SEGMENT_CHANGED, Outcome.REFUSED, "apply", reasons[0])
         raise typer.Exit(DENIED)
-
-
-def _identity(channel: Channel, now: float) -> dict[str, object]:
-    """How the ends of a channel know each other, for the assessor's EXP-08; no secret is read, only its file's age."""
-    age = None
-    if channel.psk_file is not None:
-        try:
-            age = int((now - channel.psk_file.stat().st_mtime) // DAY)
-        except OSError:
-            age = None  # not on this machine
-    mutual = channel.authentication is not Authentication.PSK
-    return {"name": channel.name, "kind": channel.kind.value, "mutual": mutual, "shared_key_days": age}
 
 
 def _plan(configuration: Configuration) -> Plan:

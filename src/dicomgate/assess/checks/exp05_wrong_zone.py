@@ -41,7 +41,9 @@ def probe(prober: Prober) -> Seen | Judgement:
     probes = tuple(
         each
         for each in segments or ()
-        if (each.address, each.port) == (endpoint.address, endpoint.port) and not each.must_pass
+        if (each.address, each.port) == (endpoint.address, endpoint.port)
+        and not each.must_pass
+        and not each.past_channel
     )
     if zone is not None and not zone.allowed:
         return Seen(zone.name, prober.ask(Proposal()), probes)

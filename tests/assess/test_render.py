@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
+from assess import sarif_schema
 from assess.reports import OPEN, assessment, target
 from dicomgate.assess.checks import CHECKS
 from dicomgate.assess.document import assessment_document, read_assessment
@@ -25,7 +26,6 @@ from dicomgate.assess.render.terminal import print_report
 from dicomgate.assess.report import Report, report
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
-SARIF = json.loads((Path(__file__).parent / "sarif.schema.json").read_text("utf-8"))
 BEFORE = assessment(target(OPEN | {"ROB-03": "fail"}))
 AFTER = assessment(target(OPEN | {"ADM-01": "pass", "TLS-01": "inconclusive", "AZ-06": "fail"}, name="10.1.1.5:2762"))
 FLEET = assessment(
@@ -56,13 +56,21 @@ def test_json_is_valid_by_the_published_schema_and_can_be_a_baseline(shown: Repo
 @pytest.mark.parametrize("shown", REPORTS.values(), ids=list(REPORTS))
 def test_sarif_is_valid(shown: Report) -> None:
     document = json.loads(json.dumps(sarif(shown)))
-    jsonschema.validate(document, SARIF)
+    sarif_schema.validate(document)
     (run,) = document["runs"]
     rules = run["tool"]["driver"]["rules"]
     assert len({rule["id"] for rule in rules}) == len(rules)
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["kind"] == "fail" or result["level"] == "none", "SARIF 2.1.0 3.27.10"
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("version", "2.0.0"), ("runs", [{}]), ("runs", [{"tool": {"driver": {"nam": "x"}}}])]
+)
+def test_the_schema_of_sarif_would_find_a_mistake(key: str, wrong: object) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        sarif_schema.validate(sarif(REPORTS["one"]) | {key: wrong})
 
 
 def test_sarif_of_a_comparison_tells_what_is_new_and_gone() -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from assess.scene import everything, outcomes, prober
-from dicomgate.assess.inputs import Inputs, User
+from dicomgate.assess.inputs import DICOM_PORTS, Inputs, User
 from dicomgate.assess.line import Endpoint
 from dicomgate.assess.model import Consent, Outcome, State
+from dicomgate.assess.prober import Tempo
 from dicomgate.assess.rehearsal import RehearsalClock, RehearsalDialer
 from dicomgate.assess.survey import survey
 
@@ -64,3 +65,21 @@ def test_without_consent_little_is_shown() -> None:
     assert "C-ECHO-RQ" in text
     assert not any(word in text for word in ("C-FIND-RQ", "C-STORE-RQ", "C-GET-RQ", "C-MOVE-RQ", "malformed"))
     assert outcomes(report, Outcome.FAIL)
+
+
+@pytest.mark.usefixtures("nobody_connects")
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_a_default_run_is_short_at_its_polite_pace(over_tls: bool) -> None:
+    """Two minutes are promised. Less than half of them is pauses between connections; the rest is for slow answers."""
+    clock = RehearsalClock()
+    inputs = Inputs(known_calling="CT1", ports=tuple(port for port in DICOM_PORTS if port != TARGET.port))
+    dialer = RehearsalDialer("ARCHIVE", lambda line: None, over_tls=over_tls)
+    tempo = Tempo()
+    polite = replace(
+        prober(TARGET, inputs=inputs, dialer=dialer, tempo=tempo), sleep=clock.sleep, now=clock.now, rehearsal=True
+    )
+    report = survey(polite, Consent())
+    assert report.state is State.ASSESSED, report.why
+    assert tempo.interval == 1.0, "a connection a second"
+    assert clock.now() == pytest.approx(report.connections - 1), "nothing but the pauses takes time here"
+    assert report.connections <= 45

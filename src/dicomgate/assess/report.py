@@ -3,16 +3,31 @@
 All renderers (render/) take a Report, so that they agree with each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dicomgate.assess.advice import GATE, Remedy, product_of, remedies
 from dicomgate.assess.baseline import Comparison, compare
-from dicomgate.assess.model import Assessment, Finding, Outcome, Result, Severity, TargetReport, passed
+from dicomgate.assess.model import (
+    Assessment,
+    Finding,
+    Mode,
+    Outcome,
+    Result,
+    Severity,
+    SkipReason,
+    TargetReport,
+    passed,
+)
 from dicomgate.assess.score import Score, score, score_of
 from dicomgate.assess.scorecard import Line, scorecard
 
 MOST_STEPS = 3
+MOST_RISKS = 2
+"""Reasons that are given for one step: more are not read."""
+MOST_QUESTIONS = 4
+ANSWERABLE = (SkipReason.INPUT, SkipReason.CONSENT, SkipReason.SCOPE, SkipReason.TOOL)
+"""Why a check was not tried, where the user can change that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +39,21 @@ class Step:
     """IDs of the findings that it closes, worst first."""
     worst: Severity
     because: str
-    """What the worst of them means, for a reader who is no engineer; empty when it closes none."""
+    """What the worst of them mean, for a reader who is no engineer; empty when it closes none."""
     before: int
     after: int
     """Points without caps, before and after this step, the earlier steps taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the user could hand to the assessor, so that it can tell more."""
+
+    give: str
+    checks: tuple[str, ...]
+    """IDs of those that wait for it."""
+    points: float
+    """What the score without caps gains if all of them are in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +66,8 @@ class Assessed:
     """The worst first."""
     steps: tuple[Step, ...]
     """What to do first; empty when nothing of medium severity or above was found."""
+    questions: tuple[Question, ...]
+    """What would tell most; empty where there is no score."""
     product: str | None
     """Whose remedies fit, when the software is known."""
 
@@ -67,7 +95,31 @@ def report(assessment: Assessment, baseline: Assessment | None = None) -> Report
 def _assessed(target: TargetReport) -> Assessed:
     findings = sorted(target.findings, key=lambda finding: -finding.result.severity)
     product = product_of(target.fingerprint)
-    return Assessed(target, score(target), tuple(findings), tuple(_steps(target, product)), product)
+    scored = score(target)
+    questions = () if scored is None else tuple(_questions(target.results))[:MOST_QUESTIONS]
+    return Assessed(target, scored, tuple(findings), tuple(_steps(target, product)), questions, product)
+
+
+def _questions(results: tuple[Result, ...]) -> list[Question]:
+    """Those that bring most first. What could hurt patients to try is not proposed."""
+    waiting: dict[str, list[Result]] = {}
+    for result in results:
+        if result.judgement.skipped in ANSWERABLE and result.check.mode is not Mode.LAB:
+            waiting.setdefault(result.judgement.why, []).append(result)
+    now = _points(results)
+    questions = [
+        Question(
+            give,
+            tuple(result.check.id for result in each),
+            round(_points(_as_passed(results, each.__contains__)) - now, 1),
+        )
+        for give, each in waiting.items()
+    ]
+    return sorted(questions, key=lambda question: -question.points)
+
+
+def _points(results: tuple[Result, ...]) -> float:
+    return sum(section.points for section in score_of(results).sections)
 
 
 def _steps(target: TargetReport, product: str | None) -> Iterator[Step]:
@@ -91,7 +143,7 @@ def _step(remedy: Remedy, results: tuple[Result, ...]) -> Step:
         remedy,
         tuple(result.check.id for result in closed),
         closed[0].severity if closed else Severity.INFO,
-        closed[0].check.risk if closed else "",
+        " ".join(dict.fromkeys(result.check.risk for result in closed[:MOST_RISKS])),
         score_of(results).before_cap,
         score_of(_after(remedy, results)).before_cap,
     )
@@ -104,10 +156,12 @@ def _merit(step: Step) -> tuple[int, float, int]:
 
 
 def _after(remedy: Remedy, results: tuple[Result, ...]) -> tuple[Result, ...]:
-    return tuple(
-        replace(result, judgement=passed("closed by this step")) if _is_closed(remedy, result) else result
-        for result in results
-    )
+    return _as_passed(results, lambda result: _is_closed(remedy, result))
+
+
+def _as_passed(results: tuple[Result, ...], chosen: Callable[[Result], bool]) -> tuple[Result, ...]:
+    """As if these were in order."""
+    return tuple(replace(result, judgement=passed("supposed")) if chosen(result) else result for result in results)
 
 
 def _is_closed(remedy: Remedy, result: Result) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from dicomgate.assess.model import Outcome, Severity, State
-from dicomgate.assess.report import Assessed, Report
+from dicomgate.assess.report import Assessed, Question, Report
 from dicomgate.assess.score import Score
 
 VERDICTS = {
@@ -36,12 +36,12 @@ def grade(target: Assessed) -> str:
 
 
 def score_words(score: Score) -> str:
-    """`39 of 100, capped from 62: patient data travels in clear`."""
+    """`39 of 100 points, capped from 62: patient data travels in clear`."""
     if not score.caps:
-        return f"{score.points} of 100"
+        return f"{score.points} of 100 points"
     cap = score.caps[0]
     because = f" ({', '.join(cap.checks)})" if cap.checks else ""
-    return f"{score.points} of 100, capped from {score.before_cap}: {cap.reason}{because}"
+    return f"{score.points} of 100 points, capped from {score.before_cap}: {cap.reason}{because}"
 
 
 def unknown_words(target: Assessed) -> str:
@@ -50,6 +50,11 @@ def unknown_words(target: Assessed) -> str:
         return ""
     unknown = [check for section in target.score.sections for check in section.unknown]
     return f"{len(unknown)} checks could not tell or were not tried; each counts half at most."
+
+
+def question_words(question: Question) -> str:
+    """`Needs consent: --allow-intrusive. For ADM-05, ROB-01; up to 3.4 points more.`"""
+    return f"{question.give}. For {', '.join(question.checks)}; up to {question.points:g} points more."
 
 
 def counts(target: Assessed) -> str:

@@ -5,7 +5,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dicomgate.assess.render.page_one import change_words, counts, grade, score_words, unknown_words, verdict
+from dicomgate.assess.render.page_one import (
+    change_words,
+    counts,
+    grade,
+    question_words,
+    score_words,
+    unknown_words,
+    verdict,
+)
 from dicomgate.assess.report import Assessed, Report, Step
 from dicomgate.assess.scorecard import Standing
 from dicomgate.assess.text import fleet_table, print_target
@@ -63,6 +71,10 @@ def _page_one(target: Assessed, console: Console) -> None:
         console.print(Text("Do first:", style="bold"))
     for number, step in enumerate(target.steps, start=1):
         _step(number, step, console)
+    if target.questions:
+        console.print(Text("To know more:", style="bold"))
+    for question in target.questions:
+        console.print(Padding(Text(question_words(question)), (0, 0, 0, 2)))
 
 
 def _step(number: int, step: Step, console: Console) -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assess.reports import OPEN, target
+from assess.reports import OPEN, assessment, target
 from dicomgate.assess.checks import CHECKS
 from dicomgate.assess.model import Requirement, SkipReason, State
+from dicomgate.assess.report import report
 from dicomgate.assess.score import POINTS, Section, score
 from dicomgate.assess.scorecard import Standing, scorecard
 
@@ -101,3 +102,19 @@ def test_the_scorecard_has_a_line_for_each_recommendation() -> None:
     assert {line.standing for line in scorecard([target({}, "inconclusive")])} == {Standing.UNKNOWN}
     assert {line.standing for line in scorecard([target({})])} == {Standing.MET}
     assert scorecard([target({"ADM-04": "fail"})])[3].standing is Standing.PARTLY
+
+
+def test_what_would_tell_more_is_listed_by_what_it_is_worth() -> None:
+    outcomes = {"EXP-01": "input", "EXP-03": "scope", "AZ-11": "consent", "AZ-12": "consent", "TLS-08": "input"}
+    (assessed,) = report(assessment(target(outcomes))).targets
+    (question,) = assessed.questions
+    assert question.give == "It was not asked"
+    assert question.checks == ("EXP-01", "EXP-03", "AZ-11"), "no lab checks, and no details of TLS where there is none"
+    assert assessed.score is not None
+    closed = {name: word for name, word in outcomes.items() if name not in question.checks}
+    (after,) = report(assessment(target(closed))).targets
+    assert after.score is not None
+    gained = sum(each.points for each in after.score.sections) - sum(each.points for each in assessed.score.sections)
+    assert question.points == pytest.approx(gained, abs=0.1)
+    (nothing,) = report(assessment(target({}))).targets
+    assert nothing.questions == ()

@@ -19,7 +19,7 @@ from dicomgate.assess.model import (
     TargetReport,
     passed,
 )
-from dicomgate.assess.score import Score, score, score_of
+from dicomgate.assess.score import Score, Section, score, score_of, section_of
 from dicomgate.assess.scorecard import Line, scorecard
 
 MOST_STEPS = 3
@@ -96,15 +96,20 @@ def _assessed(target: TargetReport) -> Assessed:
     findings = sorted(target.findings, key=lambda finding: -finding.result.severity)
     product = product_of(target.fingerprint)
     scored = score(target)
-    questions = () if scored is None else tuple(_questions(target.results))[:MOST_QUESTIONS]
+    questions = () if scored is None else tuple(_questions(target)[:MOST_QUESTIONS])
     return Assessed(target, scored, tuple(findings), tuple(_steps(target, product)), questions, product)
 
 
-def _questions(results: tuple[Result, ...]) -> list[Question]:
-    """Those that bring most first. What could hurt patients to try is not proposed."""
+def _questions(target: TargetReport) -> list[Question]:
+    """Those that bring most first. What could hurt patients to try is not proposed, nor details of TLS in clear."""
+    results = target.results
     waiting: dict[str, list[Result]] = {}
     for result in results:
-        if result.judgement.skipped in ANSWERABLE and result.check.mode is not Mode.LAB:
+        if (
+            result.judgement.skipped in ANSWERABLE
+            and result.check.mode is not Mode.LAB
+            and (target.tls or section_of(result) is not Section.TRANSPORT)
+        ):
             waiting.setdefault(result.judgement.why, []).append(result)
     now = _points(results)
     questions = [

@@ -24,8 +24,8 @@ class Flaw:
     what: str
     severity: Severity
     confidence: str
-    """`source`: read in this version's source. `version`: an advisory names the versions. `year`: it was reported
-    after this version came out."""
+    """`source`: this very version is named. `version`: a range of versions is. `year`: it was reported after this
+    version came out, and which versions have it is not verified."""
 
 
 @lru_cache(maxsize=2)
@@ -81,6 +81,8 @@ def _confidence(row: Mapping[str, Any], version: str, released: int | None) -> s
         return "source" if version in row["versions"] else None
     if "before" in row:
         return "version" if _numbers(version) < _numbers(row["before"]) else None
+    if "upto" in row:
+        return "version" if _numbers(version) <= _numbers(row["upto"]) else None
     return "year" if released is not None and released < row["year"] else None
 
 

@@ -93,11 +93,13 @@ def orthanc(
     overwrites: bool = False,
     shows: Identity | None = None,
     trusts: Path | None = None,
+    also: Mapping[str, Any] | None = None,
 ) -> Iterator[Orthanc]:
     """Start Orthanc with an empty database. `modalities`: its symbolic names → whom it knows.
 
     `as_delivered`: who may do what is left to Orthanc's own defaults.
     `shows` and `trusts`: it speaks TLS only, as both sides, and wants a certificate of whoever calls.
+    `also`: settings of Orthanc's own that stand in place of all others.
     `overwrites`: a second store of an instance replaces the first, as in many archives; Orthanc by itself keeps it.
     """
     address = address or free_address()
@@ -118,7 +120,7 @@ def orthanc(
             known["UseDicomTls"] = True
     if as_delivered:
         settings = {key: value for key, value in settings.items() if key not in _RULES}
-    configuration.write_text(json.dumps(settings, indent=1))
+    configuration.write_text(json.dumps(settings | dict(also or {}), indent=1))
 
     def ready(process: Process) -> bool:
         return process.listens(http.port) and process.listens(address.port)

@@ -19,7 +19,7 @@ class Basis(StrEnum):
     """How sure we are of a block."""
 
     TESTED = "tested"
-    """This project's tests load it."""
+    """This project's tests load it, and assess what is said to be closed by it."""
     DOCUMENTATION = "documentation"
     """Its names were read in the product's own documentation or delivered configuration; it was not run."""
     UNVERIFIED = "unverified"

@@ -81,6 +81,14 @@ def test_sarif_of_a_comparison_tells_what_is_new_and_gone() -> None:
     assert not {check for check, _ in states} & {"TLS-01"}, "it could not tell: neither there nor gone"
 
 
+def test_what_could_not_be_reached_is_not_without_findings() -> None:
+    row = next(line for line in text(REPORTS["fleet"]).splitlines() if line.lstrip().startswith("b:104"))
+    assert "not known" in row
+    (cells,) = re.findall(r"<tr>(?:(?!</tr>).)*>b:104<.*?</tr>", html(REPORTS["fleet"]))
+    assert "nothing is known" in cells
+    assert "no finding" not in cells
+
+
 def test_sarif_says_what_could_not_be_told() -> None:
     (run,) = sarif(REPORTS["fleet"])["runs"]
     (invocation,) = run["invocations"]

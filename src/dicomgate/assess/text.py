@@ -94,9 +94,15 @@ def fleet_table(assessment: Assessment, grades: Mapping[str, str]) -> Table:
         table.add_row(
             target.target,
             target.state,
-            Text("none" if worst is None else str(worst), style="" if worst is None else _COLOURS[worst]),
+            _worst(target, worst),
             str(len(severities)),
             str(unclear),
             grades[target.target],
         )
     return table
+
+
+def _worst(target: TargetReport, worst: Severity | None) -> Text:
+    if worst is not None:
+        return Text(str(worst), style=_COLOURS[worst])
+    return Text("none" if target.state in (State.ASSESSED, State.STOPPED) else "not known")

@@ -58,10 +58,10 @@ def question_words(question: Question) -> str:
 
 
 def counts(target: Assessed) -> str:
-    """`2 critical, 5 high, 3 medium`, or `no finding`."""
+    """`2 critical, 5 high, 3 medium`, or `no finding`; where nothing could be asked that is no praise."""
     found = Counter(finding.result.severity for finding in target.findings)
     shown = [f"{found[severity]} {severity}" for severity in sorted(Severity, reverse=True) if found[severity]]
-    return ", ".join(shown) or "no finding"
+    return ", ".join(shown) or ("nothing is known" if target.score is None else "no finding")
 
 
 def change_words(report: Report) -> str:

@@ -35,7 +35,8 @@ def judge(seen: Usage) -> Judgement:
         "associations": associations,
     }
     if seen.users:
-        return passed(f"{len(seen.users)} addresses used it in {seen.days:.0f} days", **facts)
+        users = f"{len(seen.users)} address{'' if len(seen.users) == 1 else 'es'}"
+        return passed(f"Used by {users} in the {seen.days:.1f} days that the records cover", **facts)
     if seen.days < ENOUGH_DAYS:
         return inconclusive(f"The records cover {seen.days:.0f} days only; {ENOUGH_DAYS:.0f} are wanted", **facts)
     return failed(f"Nobody used it in {seen.days:.0f} days: close it", **facts)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -165,7 +166,9 @@ def test_a_proof_is_made_and_checked_without_the_trail(run: Run, trail: Trail) -
     done = run("check-proof", "proof.json", *KEY, "--checkpoints", "gate.checkpoints")
     assert (done.code, done.out) == (1, "")
     assert "not among those that were kept" in done.err
-    proof.write_text(made.out.replace("a7", "a8"))
+    changed, times = re.subn(r'(association\\*": ?\\*")a7', r"\1a8", made.out)
+    assert times == 1, "nothing else may change: a digest may hold the same letters"
+    proof.write_text(changed)
     done = run("check-proof", "proof.json", *KEY)
     assert (done.code, done.out) == (1, "")
     assert "the path does not lead from record 7 to the root" in done.err

@@ -118,9 +118,7 @@ class Watcher:
         if not channels:
             return None
         address = ip_address(host.partition("%")[0])
-        return next(
-            (each.name for each in channels if leads_through(each, address) and not self.is_up(each)), None
-        )
+        return next((each.name for each in channels if leads_through(each, address) and not self.is_up(each)), None)
 
     def _publish(self) -> None:
         self._channels = tuple(channel for channel, _ in self._followed.values())

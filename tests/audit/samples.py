@@ -42,8 +42,15 @@ def operation(command: str, outcome: Outcome = Outcome.SUCCESS, **fields: object
     return record(Event.OPERATION, outcome, **values)
 
 
+_OF_A_PATIENT = {
+    "study_instance_uid": "1.2.3",
+    "patient": "51c77232:9f86d081884c7d659a2feaa0c55ad015",
+    "sealed_patient": "c2VhbGVk",
+}
 STORED = operation("C_STORE_RQ", sop_instance_uid="1.2.3.4")
+KNOWN = operation("C_STORE_RQ", sop_instance_uid="1.2.3.4", series_instance_uid="1.2.3.1", **_OF_A_PATIENT)
 FOUND = operation("C_FIND_RQ")
+SOUGHT = operation("C_FIND_RQ", **_OF_A_PATIENT, detail={"sender": "requestor", "query_level": "STUDY"})
 MOVED = operation(
     "C_MOVE_RQ",
     move_destination="VIEWER",
@@ -74,7 +81,9 @@ ONE_OF_EACH: tuple[Record, ...] = (
     record(Event.ASSOCIATION_ENDED, **_ASSOCIATED, bytes=10, duration=2.0),
     record(Event.ASSOCIATION_ENDED, Outcome.FAILURE, **_ASSOCIATED, status="abort 2/1", reason="the connection broke"),
     STORED,
+    KNOWN,
     FOUND,
+    SOUGHT,
     MOVED,
     operation("C_ECHO_RQ"),
     operation("C_GET_RQ"),
@@ -83,6 +92,7 @@ ONE_OF_EACH: tuple[Record, ...] = (
     operation("C_STORE_RQ", Outcome.WOULD_REFUSE, rule="peer[ct-1].may", reason="store is not allowed"),
     record(Event.OPERATION_REFUSED, Outcome.REFUSED, **_ASSOCIATED, **_REFUSED, verb="store", status="0124"),
     record(Event.INSTANCE_CHANGED, Outcome.REFUSED, **_ASSOCIATED, **_REFUSED, verb="store", status="0124"),
+    record(Event.AUDIT_LOG_USED, detail={"action": "search", "operator": "root"}),
     record(Event.RECORDS_LOST, Outcome.FAILURE, reason="the queue was full", detail={"count": 12}),
     record(Event.USER_CHANGED, user="alice", detail={"operator": "root", "change": "passwd"}),
     record(Event.USER_LOCKED_OUT, Outcome.REFUSED, user="alice", address="203.0.113.9", reason="too many failures"),

@@ -10,8 +10,18 @@ from audit.samples import HOSTILE, ONE_OF_EACH, STORED, any_record, record, spoi
 from dicomgate.audit.ecs import CATEGORIES, document
 from dicomgate.audit.record import Event, Outcome, Record
 
-KNOWN_CATEGORIES = {"process", "configuration", "network", "authentication", "iam", "database", "intrusion_detection"}
+KNOWN_CATEGORIES = {
+    "process",
+    "configuration",
+    "network",
+    "authentication",
+    "iam",
+    "database",
+    "intrusion_detection",
+    "file",
+}
 KNOWN_TYPES = {
+    "access",
     "start",
     "end",
     "change",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from audit.samples import MOVED, ONE_OF_EACH, STORED, any_record, operation, record
+from audit.samples import KNOWN, MOVED, ONE_OF_EACH, SOUGHT, STORED, any_record, operation, record
 from dicomgate.audit.dicom_message import Action, AuditMessage, EventId, EventType, IdType, Indicator, Role
 from dicomgate.audit.mapping import MESSAGES, UNKNOWN, messages_of
+from dicomgate.audit.patient import PatientId
 from dicomgate.audit.record import Event, Outcome, Record
 
 
@@ -38,6 +40,7 @@ def test_every_event_has_its_line() -> None:
         (Event.ASSOCIATION_ENDED, Outcome.SUCCESS, ("Network Entry", "Detach", "E", 0)),
         (Event.OPERATION_REFUSED, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),
         (Event.INSTANCE_CHANGED, Outcome.REFUSED, ("Security Alert", "Use of Restricted Function", "E", 4)),
+        (Event.AUDIT_LOG_USED, Outcome.SUCCESS, ("Audit Log Used", None, "R", 0)),
         (Event.RECORDS_LOST, Outcome.FAILURE, ("Security Alert", "Audit Recording Stopped", "E", 8)),
         (Event.USER_CHANGED, Outcome.SUCCESS, ("Security Alert", "User Security Attributes Changed", "E", 0)),
         (Event.USER_LOCKED_OUT, Outcome.REFUSED, ("Security Alert", "User Security Attributes Changed", "E", 4)),
@@ -148,6 +151,39 @@ def test_studies_and_patients_are_unknown_and_instances_are_not() -> None:
     assert (patient.id_type, patient.id) == (IdType.PATIENT_NUMBER, UNKNOWN)
 
 
+def test_a_known_study_is_named_and_its_patient_only_to_whom_it_is_told() -> None:
+    (message,) = messages_of(KNOWN, "north")
+    study, patient = message.objects
+    assert (study.id, study.name, study.sop_instance_uid) == ("1.2.3", "1.2.3", "1.2.3.4")
+    assert ("series_instance_uid", "1.2.3.1") in study.details
+    assert (patient.id, patient.details) == (UNKNOWN, (("pseudonym", KNOWN.patient),))
+    (message,) = messages_of(KNOWN, "north", PatientId("4711", "NORTH"))
+    _, patient = message.objects
+    assert (patient.id, patient.name) == ("4711", UNKNOWN)
+    assert patient.details == (("issuer_of_patient_id", "NORTH"),), "no pseudonym beside the patient"
+    assert "4711" not in repr(message), "a failing assertion or a traceback would print it"
+
+
+def test_a_query_names_what_it_seeks() -> None:
+    (message,) = messages_of(SOUGHT, "north", PatientId("4711"))
+    assert [each.id for each in message.objects] == ["1.2.840.10008.5.1.4.1.1.2", "1.2.3", "4711"]
+    assert ("query_level", "STUDY") in message.objects[0].details
+
+
+def test_the_class_of_a_retrieve_is_none_of_its_study() -> None:
+    begun, ended = messages_of(MOVED._replace(study_instance_uid="1.2.3"), "north")
+    for message in (begun, ended):
+        assert (message.objects[0].id, message.objects[0].sop_class_uid) == ("1.2.3", None)
+
+
+def test_who_reads_the_trail_is_told() -> None:
+    used = record(Event.AUDIT_LOG_USED, detail={"action": "search", "operator": "root (sudo by alice)"})
+    (message,) = messages_of(used, "klinik süd")
+    assert people(message) == {"root (sudo by alice)": (None, True, None, None)}
+    (log,) = message.objects
+    assert (log.id_type, log.id, log.name) == (IdType.URI, "dicomgate:klinik%20s%C3%BCd", "Security Audit Log")
+
+
 def test_an_alert_says_what_and_why() -> None:
     refused = next(each for each in ONE_OF_EACH if each.event is Event.OPERATION_REFUSED)
     (message,) = messages_of(refused, "north")
@@ -174,6 +210,10 @@ def conforms(message: AuditMessage) -> None:
             assert message.type in (EventType.APPLICATION_START, EventType.APPLICATION_STOP)
             assert roles == [Role.APPLICATION]
             assert not message.objects
+        case EventId.AUDIT_LOG_USED:
+            assert message.action is Action.READ
+            assert len(message.participants) == 1
+            assert ids == [IdType.URI]
         case EventId.BEGIN_TRANSFERRING | EventId.INSTANCES_TRANSFERRED:
             assert roles.count(Role.SOURCE) == roles.count(Role.DESTINATION) == 1
             assert ids == [IdType.STUDY_INSTANCE_UID, IdType.PATIENT_NUMBER]
@@ -189,7 +229,8 @@ def conforms(message: AuditMessage) -> None:
             assert not message.objects
         case EventId.QUERY:
             assert roles.count(Role.SOURCE) == roles.count(Role.DESTINATION) == 1
-            assert ids == [IdType.SOP_CLASS_UID]
+            assert ids[0] is IdType.SOP_CLASS_UID
+            assert set(ids[1:]) <= {IdType.STUDY_INSTANCE_UID, IdType.PATIENT_NUMBER}
         case EventId.SECURITY_ALERT:
             assert message.type is not None
             assert not any(p.requestor for p in message.participants)
@@ -204,11 +245,12 @@ def conforms(message: AuditMessage) -> None:
 
 @pytest.mark.parametrize("each", ONE_OF_EACH, ids=lambda each: f"{each.event}-{each.command}")
 def test_samples_conform(each: Record) -> None:
-    for message in messages_of(each, "north"):
-        conforms(message)
+    for patient in (None, PatientId("4711")):
+        for message in messages_of(each, "north", patient):
+            conforms(message)
 
 
-@given(any_record)
-def test_whatever_a_record_holds_its_messages_conform(each: Record) -> None:
-    for message in messages_of(each, "north"):
+@given(any_record, st.none() | st.builds(PatientId, st.text(max_size=80), st.text(max_size=80)))
+def test_whatever_a_record_holds_its_messages_conform(each: Record, patient: PatientId | None) -> None:
+    for message in messages_of(each, "north", patient):
         conforms(message)

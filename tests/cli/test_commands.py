@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicomgate import __version__, cli
-from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.record import SHOWN, Event, Outcome, Record
 from dicomgate.store.database import open_store
 from dicomgate.store.recorder import Recorder
 
@@ -290,7 +290,7 @@ def test_audit_list_json_is_one_record_a_line_oldest_first(run: Run) -> None:
     ]
     for record in records:
         assert set(promised) <= set(record)
-        assert list(record) == ["sequence", *FIELDS]
+        assert list(record) == ["sequence", *SHOWN]
     assert [record["sequence"] for record in records] == [1, 2, 3]
     assert records[1]["refusal_id"] == "7KQ2M9XH"
     assert records[0]["time"] == "2023-11-14T22:13:20.000Z"

@@ -86,5 +86,5 @@ def test_the_record_of_a_query_says_so_and_nothing_more(value: bytes, told: dict
     )
     record = play.records[-1]
     assert record.event is Event.OPERATION
-    assert record.detail == {"sender": "requestor", "responses": 1, **told}
+    assert record.detail == {"sender": "requestor", "responses": 1, "query_level": "STUDY", **told}
     assert "DOE" not in str(record)

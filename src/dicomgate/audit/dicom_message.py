@@ -5,7 +5,7 @@ audit/mapping.py makes the value from a record; audit/fhir.py writes the same va
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -27,6 +27,7 @@ class EventId:
     """CID 400."""
 
     APPLICATION_ACTIVITY = Coded("110100", "Application Activity")
+    AUDIT_LOG_USED = Coded("110101", "Audit Log Used")
     BEGIN_TRANSFERRING = Coded("110102", "Begin Transferring DICOM Instances")
     INSTANCES_ACCESSED = Coded("110103", "DICOM Instances Accessed")
     INSTANCES_TRANSFERRED = Coded("110104", "DICOM Instances Transferred")
@@ -68,6 +69,7 @@ class IdType:
     """What the ID of a participating object is."""
 
     PATIENT_NUMBER = Coded("2", "Patient Number", "RFC-3881")
+    URI = Coded("12", "URI", "RFC-3881")
     STUDY_INSTANCE_UID = Coded("110180", "Study Instance UID")
     SOP_CLASS_UID = Coded("110181", "SOP Class UID")
     NODE_ID = Coded("110182", "Node ID")
@@ -138,14 +140,17 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """What it was about. `details` are names and texts; `sop_instance_uid` is an instance of `sop_class_uid`."""
+    """What it was about. `details` are names and texts; `sop_instance_uid` is an instance of `sop_class_uid`.
 
-    id: str
+    A patient in the clear stands here and nowhere else; so it does not show itself.
+    """
+
+    id: str = field(repr=False)
     id_type: Coded
     type: ObjectType
     role: ObjectRole
-    name: str
-    details: tuple[tuple[str, str], ...] = ()
+    name: str = field(repr=False)
+    details: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     sop_class_uid: str | None = None
     sop_instance_uid: str | None = None
 

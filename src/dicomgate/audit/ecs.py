@@ -30,6 +30,7 @@ CATEGORIES: Mapping[Event, tuple[str, str]] = {
     Event.OPERATION_REFUSED: ("network", "denied"),
     Event.INSTANCE_CHANGED: ("intrusion_detection", "info"),
     Event.RECORDS_LOST: ("process", "error"),
+    Event.AUDIT_LOG_USED: ("database", "access"),
     Event.USER_CHANGED: ("iam", "change"),
     Event.USER_LOCKED_OUT: ("iam", "change"),
     Event.EMERGENCY_STARTED: ("iam", "admin"),
@@ -67,6 +68,9 @@ _DICOM = (
     "message_id",
     "sop_class_uid",
     "sop_instance_uid",
+    "study_instance_uid",
+    "series_instance_uid",
+    "patient",
     "move_destination",
     "status",
 )

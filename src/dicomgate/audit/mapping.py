@@ -1,12 +1,13 @@
 """Which DICOM audit messages a record becomes (PS3.15 A.5.3). Records in, messages out.
 
-A record holds no patient data, and no data set was read for it: where a message has to name a study or a patient,
-`unknown` stands for them, and the SOP instance stands in the description of the study.
+A record has a pseudonym for the patient. Whoever may tell a repository the Patient ID hands it in beside the record;
+without it, and where no study is known, `unknown` stands in its place.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from urllib.parse import quote
 
 from dicomgate.audit.dicom_message import (
     Action,
@@ -22,6 +23,7 @@ from dicomgate.audit.dicom_message import (
     Participant,
     Role,
 )
+from dicomgate.audit.patient import PatientId
 from dicomgate.audit.record import Event, Outcome, Record
 
 UNKNOWN = "unknown"
@@ -29,9 +31,23 @@ Messages = tuple[AuditMessage, ...]
 Mapper = Callable[[Record, str], Messages]
 
 
-def messages_of(record: Record, gate: str) -> Messages:
-    """The messages that a record of this gate becomes, in order; none for what no message is meant for."""
-    return MESSAGES.get(record.event, OTHERWISE)(record, gate)
+def messages_of(record: Record, gate: str, patient: PatientId | None = None) -> Messages:
+    """The messages that a record of this gate becomes, in order; none for what no message is meant for.
+
+    With `patient`, they name the patient that the record is about.
+    """
+    messages = MESSAGES.get(record.event, OTHERWISE)(record, gate)
+    return messages if patient is None else tuple(_naming(each, patient) for each in messages)
+
+
+def _naming(message: AuditMessage, patient: PatientId) -> AuditMessage:
+    """Without the pseudonym: side by side, they would tell whom the pseudonyms in the store mean."""
+    issuer = (("issuer_of_patient_id", patient.issuer),) if patient.issuer else ()
+    objects = (
+        replace(each, id=patient.value, details=issuer) if each.role is ObjectRole.PATIENT else each
+        for each in message.objects
+    )
+    return replace(message, objects=tuple(objects))
 
 
 _INDICATORS = {
@@ -67,6 +83,19 @@ def _network_entry(kind: Coded, record: Record, gate: str) -> Messages:
     return _with_alert(entry, EventType.NODE_AUTHENTICATION, record, gate)
 
 
+def _log_used(record: Record, gate: str) -> Messages:
+    reader = Participant(str(record.detail.get("operator") or UNKNOWN), True)
+    log = Object(
+        f"dicomgate:{quote(gate, errors='replace')}",
+        IdType.URI,
+        ObjectType.SYSTEM_OBJECT,
+        ObjectRole.SECURITY_RESOURCE,
+        "Security Audit Log",
+        (("action", str(record.detail.get("action"))),),
+    )
+    return (_message(record, gate, EventId.AUDIT_LOG_USED, Action.READ, (reader,), (log,)),)
+
+
 def _login(record: Record, gate: str) -> Messages:
     person = Participant(record.user or UNKNOWN, True, ae_title=record.calling_ae_title, address=_address(record))
     who = (person, Participant(gate))
@@ -99,7 +128,7 @@ def _operation(record: Record, gate: str) -> Messages:
         case _:
             action = _ACTIONS.get(record.command or "", Action.READ)
             who = (*_person(record), replace(_caller(record), requestor=not record.user))
-            found = (_message(record, gate, EventId.INSTANCES_ACCESSED, action, who, _study(record)),)
+            found = (_message(record, gate, EventId.INSTANCES_ACCESSED, action, who, _studies(record)),)
     if record.outcome is Outcome.WOULD_REFUSE:
         passed = tuple(replace(message, outcome=Indicator.SUCCESS, description=None) for message in found)
         return passed + _alert(EventType.USE_OF_RESTRICTED_FUNCTION, record, gate)
@@ -124,6 +153,7 @@ MESSAGES: Mapping[Event, Mapper] = {
     Event.OPERATION: _operation,
     Event.OPERATION_REFUSED: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
     Event.INSTANCE_CHANGED: partial(_alert, EventType.USE_OF_RESTRICTED_FUNCTION),
+    Event.AUDIT_LOG_USED: _log_used,
     Event.RECORDS_LOST: partial(_alert, EventType.AUDIT_RECORDING_STOPPED),
     Event.USER_CHANGED: partial(_alert, EventType.USER_SECURITY_ATTRIBUTES_CHANGED),
     Event.USER_LOCKED_OUT: partial(_alert, EventType.USER_SECURITY_ATTRIBUTES_CHANGED),
@@ -154,8 +184,12 @@ def _query(record: Record, gate: str) -> AuditMessage:
     asking, asked = _ends(record)
     who = (replace(asking, role=Role.SOURCE), replace(asked, role=Role.DESTINATION), *_person(record))
     sop_class = record.sop_class_uid or UNKNOWN
-    about = Object(sop_class, IdType.SOP_CLASS_UID, ObjectType.SYSTEM_OBJECT, ObjectRole.REPORT, sop_class)
-    return _message(record, gate, EventId.QUERY, Action.EXECUTE, who, (replace(about, details=_details(record)),))
+    about = Object(
+        sop_class, IdType.SOP_CLASS_UID, ObjectType.SYSTEM_OBJECT, ObjectRole.REPORT, sop_class, _details(record)
+    )
+    study = (_study(record),) if record.study_instance_uid else ()
+    patient = (_patient(record),) if record.patient else ()
+    return _message(record, gate, EventId.QUERY, Action.EXECUTE, who, (about, *study, *patient))
 
 
 def _stored(record: Record, gate: str) -> AuditMessage:
@@ -200,7 +234,7 @@ def _transfer(
     others: tuple[Participant, ...],
 ) -> AuditMessage:
     who = (replace(source, role=Role.SOURCE), replace(destination, role=Role.DESTINATION), *others)
-    return _message(record, gate, event, Action.READ, who, _study(record))
+    return _message(record, gate, event, Action.READ, who, _studies(record))
 
 
 # -- parts ---------------------------------------------------------------------------------------------------
@@ -263,18 +297,26 @@ def _person(record: Record) -> tuple[Participant, ...]:
     return (Participant(record.user, True, address=record.address or None),) if record.user else ()
 
 
-def _study(record: Record) -> tuple[Object, ...]:
-    study = Object(
-        UNKNOWN,
-        IdType.STUDY_INSTANCE_UID,
-        ObjectType.SYSTEM_OBJECT,
-        ObjectRole.REPORT,
-        UNKNOWN,
-        _details(record),
-        record.sop_class_uid,
-        record.sop_instance_uid,
+def _studies(record: Record) -> tuple[Object, ...]:
+    """The one study, and the one patient, that an operation is about."""
+    study = replace(
+        _study(record),
+        details=_details(record),
+        sop_class_uid=record.sop_class_uid if record.sop_instance_uid else None,  # a query's class is none of its own
+        sop_instance_uid=record.sop_instance_uid,
     )
-    return study, Object(UNKNOWN, IdType.PATIENT_NUMBER, ObjectType.PERSON, ObjectRole.PATIENT, UNKNOWN)
+    return study, _patient(record)
+
+
+def _study(record: Record) -> Object:
+    uid = record.study_instance_uid or UNKNOWN
+    return Object(uid, IdType.STUDY_INSTANCE_UID, ObjectType.SYSTEM_OBJECT, ObjectRole.REPORT, uid)
+
+
+def _patient(record: Record) -> Object:
+    """The name is never told: it is not needed to know who it is."""
+    known_as = (("pseudonym", record.patient),) if record.patient else ()
+    return Object(UNKNOWN, IdType.PATIENT_NUMBER, ObjectType.PERSON, ObjectRole.PATIENT, UNKNOWN, known_as)
 
 
 def _resource(record: Record, gate: str) -> Object:
@@ -296,6 +338,7 @@ _TOLD = (
     "command",
     "sop_class_uid",
     "sop_instance_uid",
+    "series_instance_uid",
     "move_destination",
     "bytes",
     "status",
@@ -305,4 +348,6 @@ _TOLD = (
 
 def _details(record: Record) -> tuple[tuple[str, str], ...]:
     """The fields of the record that have no place of their own in a message, under their own names."""
-    return tuple((name, str(value)) for name in _TOLD if (value := getattr(record, name)) not in (None, ""))
+    told = tuple((name, str(value)) for name in _TOLD if (value := getattr(record, name)) not in (None, ""))
+    level = record.detail.get("query_level")
+    return told if level is None else (*told, ("query_level", str(level)))

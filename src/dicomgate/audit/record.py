@@ -25,6 +25,7 @@ class Event(StrEnum):
     OPERATION_REFUSED = "operation_refused"
     INSTANCE_CHANGED = "instance_changed"
     RECORDS_LOST = "records_lost"
+    AUDIT_LOG_USED = "audit_log_used"
     CHANNEL_UP = "channel_up"
     CHANNEL_DOWN = "channel_down"
     USER_CHANGED = "user_changed"
@@ -59,7 +60,7 @@ NO_DETAIL: Mapping[str, object] = MappingProxyType({})
 
 
 class Record(NamedTuple):
-    """A flat row: a field that does not apply is None. Holds no patient data and no secret.
+    """A flat row: a field that does not apply is None. Holds no patient data in the clear and no secret.
 
     A tuple, because every association makes some, and a frozen dataclass of so many fields takes thrice as long.
 
@@ -90,6 +91,12 @@ class Record(NamedTuple):
     message_id: int | None = None
     sop_class_uid: str | None = None
     sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    patient: str | None = None
+    """A keyed pseudonym (audit/pseudonym.py)."""
+    sealed_patient: str | None = None
+    """For a repository only: a Patient ID that the key of the pseudonyms opens. Shown nowhere."""
     move_destination: str | None = None
     bytes: int | None = None
     status: str | None = None
@@ -98,8 +105,9 @@ class Record(NamedTuple):
     detail: Mapping[str, object] = NO_DETAIL
 
     def as_json(self) -> dict[str, object]:
-        """The record as one JSON object: every field present, `time` in ISO 8601 UTC with milliseconds."""
+        """The record as one JSON object: every field of SHOWN, `time` in ISO 8601 UTC with milliseconds."""
         values: dict[str, object] = self._asdict()
+        del values["sealed_patient"]
         values["time"] = iso_time(self.time)
         values["detail"] = dict(self.detail)
         return values
@@ -107,6 +115,8 @@ class Record(NamedTuple):
 
 FIELDS: tuple[str, ...] = Record._fields
 """The order of the columns everywhere: store, JSON lines, documentation."""
+SHOWN: tuple[str, ...] = tuple(name for name in FIELDS if name != "sealed_patient")
+"""What leaves the store for people and programs."""
 
 
 def iso_time(seconds: float) -> str:

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.record import SHOWN, Event, Outcome, Record
 from dicomgate.audit.table import csv_lines
 from dicomgate.cli.speech import AsJson, ConfigFile, say
-from dicomgate.cli.trail import check_proof, print_public_key, prove, rotate_key, verify
+from dicomgate.cli.trail import check_proof, print_public_key, prove, record_use, rotate_key, verify
 from dicomgate.config.load import load
 from dicomgate.policy.model import Verb
 from dicomgate.store.database import open_store
@@ -52,7 +52,7 @@ def audit_list(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")] = None,
 ) -> None:
     """All records, oldest first."""
-    with trail(config) as engine:
+    with trail(config, "list") as engine:
         if limit is None:
             print_records(numbered(engine), as_json)
         else:
@@ -91,7 +91,7 @@ def audit_search(
         verb=verb,
         limit=limit,
     )
-    with trail(config) as engine:
+    with trail(config, "search") as engine:
         print_records(numbered(engine, **question), as_json)
 
 
@@ -119,19 +119,25 @@ def audit_export(
         peer=peer,
         verb=verb,
     )
-    with trail(config) as engine:
+    with trail(config, "export") as engine:
         found = numbered(engine, **question)
-        say(map(_object, found) if format_ is Format.JSON else csv_lines(("sequence", *FIELDS), map(_cells, found)))
+        say(map(_object, found) if format_ is Format.JSON else csv_lines(("sequence", *SHOWN), map(_cells, found)))
 
 
 @contextmanager
-def trail(config: Path) -> Iterator[Engine]:
+def trail(config: Path, action: str | None) -> Iterator[Engine]:
+    """The store, to be read. Afterwards it says that its records were; None: it is something else that is read.
+
+    Afterwards, because the newest records would otherwise always be about their own reading.
+    """
     configuration = load(config, files=False)
     engine = open_store(configuration.state, configuration.base, read_only=True)
     try:
         yield engine
     finally:
         engine.dispose()
+        if action is not None:
+            record_use(configuration, action)
 
 
 def print_records(records: Iterable[tuple[int, Record]], as_json: bool) -> None:
@@ -147,7 +153,7 @@ def _cells(numbered_record: tuple[int, Record]) -> Iterator[object]:
     sequence, record = numbered_record
     values = record.as_json()
     yield sequence
-    yield from (json.dumps(values[name]) if name == "detail" else values[name] for name in FIELDS)
+    yield from (json.dumps(values[name]) if name == "detail" else values[name] for name in SHOWN)
 
 
 def _line(record: Record) -> str:

@@ -38,7 +38,7 @@ def ban_list(
 ) -> None:
     """Who is held off now, until when and why."""
     now = time.time()
-    with trail(config) as engine:
+    with trail(config, None) as engine:
         found = bans.listed(engine, now, ended=ended)
     say(json.dumps(_as_json(each, now)) if as_json else _line(each, now) for each in found)
 

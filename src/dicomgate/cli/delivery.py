@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
+from dicomgate.audit.patient import Reveal, reveal_nobody
 from dicomgate.audit.sink import RecordSource, SourceError
 from dicomgate.config.load import Configuration
 from dicomgate.gate.settings import ClientTls
@@ -35,12 +36,16 @@ class _Running:
 
 
 class Delivery:
-    """`report` and `passed_over` are called on the threads of the spools."""
+    """`report`, `passed_over` and `reveal` are called on the threads of the spools; `reveal` only for sinks that are to
+    name patients."""
 
-    def __init__(self, source: RecordSource, report: Report, passed_over: PassedOver) -> None:
+    def __init__(
+        self, source: RecordSource, report: Report, passed_over: PassedOver, reveal: Reveal = reveal_nobody
+    ) -> None:
         self._source = source
         self._report = report
         self._passed_over = passed_over
+        self._reveal = reveal
         self._running: dict[str, _Running] = {}
         self._leaving: list[Spool] = []
         self._applied = False
@@ -109,7 +114,7 @@ class Delivery:
         return Spool(
             wanted.settings.name,
             self._source,
-            _outlet(wanted),
+            _outlet(wanted, self._reveal),
             self._report,
             self._passed_over,
             replay=wanted.settings.replay,
@@ -118,13 +123,16 @@ class Delivery:
         )
 
 
-def _outlet(wanted: _Wanted) -> Outlet:
+def _outlet(wanted: _Wanted, reveal: Reveal) -> Outlet:
     match wanted.settings:
-        case SyslogSettings(_, addresses, message_id, bom):
+        case SyslogSettings(_, addresses, message_id, bom, patient_ids=named):
             tls = None if wanted.tls is None else partial(_context, wanted.tls)
-            return SyslogOutlet(addresses, tls, wanted.gate, message_id=message_id, bom=bom)
-        case FhirSettings(_, url, together, token_file):
-            return FhirOutlet(url, _https(url, wanted.tls), wanted.gate, together=together, token_file=token_file)
+            known = reveal if named else reveal_nobody
+            return SyslogOutlet(addresses, tls, wanted.gate, message_id=message_id, bom=bom, reveal=known)
+        case FhirSettings(_, url, together, token_file, patient_ids=named):
+            known = reveal if named else reveal_nobody
+            context = _https(url, wanted.tls)
+            return FhirOutlet(url, context, wanted.gate, together=together, token_file=token_file, reveal=known)
         case JsonlSettings(_, file):
             return JsonlOutlet(file, wanted.gate)
         case impossible:

@@ -91,7 +91,7 @@ def _own_records(config: Path, days: float | None, doors: Sequence[str]) -> Obse
     now = time.time()
     listeners = [listener.name for listener in load(config, files=False).settings.listeners]
     since = 0.0 if days is None else now - days * DAY
-    with trail(config) as engine:
+    with trail(config, "need") as engine:
         oldest = next(search(engine, limit=1), None)
         records = (record.as_json() for record in search(engine, since=since))
         seen = from_records(records, [*listeners, *doors])

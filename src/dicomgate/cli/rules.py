@@ -54,7 +54,7 @@ def explain(
 ) -> None:
     """Which rule decides, and why: for a question put as options, or for a refusal ID."""
     if refusal_id is not None:
-        with trail(config) as engine:
+        with trail(config, "explain") as engine:
             record = by_refusal_id(engine, refusal_id.strip().upper())
         if record is None:
             fail(f"no record has the refusal ID {refusal_id}", "IDs have eight characters; is this the right gate?")

@@ -30,11 +30,13 @@ from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
 from dicomgate.sinks.metrics import Tally
+from dicomgate.sinks.settings import JsonlSettings
 from dicomgate.store.checkpoints import Checkpoints
+from dicomgate.store.concealment import Concealment
 from dicomgate.store.database import StoreError, open_store, path_of
 from dicomgate.store.feed import Feed
 from dicomgate.store.instances import StoredInstances
-from dicomgate.store.keys import signer
+from dicomgate.store.keys import pseudonym_key, signer
 from dicomgate.store.recorder import Recorder
 from dicomgate.store.retention import Retention
 
@@ -57,11 +59,14 @@ def run(
     introduction = _introduction(configuration, engine, journal)
     gate: Gate | None = None
     checkpoints = _checkpoints(configuration, engine, journal)
+    key_file = configuration.trail.pseudonym_key_of(path_of(engine))
+    concealment = Concealment(pseudonym_key(key_file), sealing=_some_name_patients(configuration))
     feed = Feed(engine)
     delivery = Delivery(
         feed,
         lambda sink, why: _call_on(loop, lambda: gate.report_delivery(sink, why) if gate else None),
         lambda sink, number, why: journal.say("error", "record_passed_over", sink=sink, sequence=number, reason=why),
+        concealment.reveal,
     )
     recorder = Recorder(
         engine,
@@ -102,11 +107,24 @@ def run(
             push=detection.push,
             channels=channels,
             recollection=stored,
+            conceal=concealment.conceal,
         )
         detection.attach(gate)
         observed = Observed(gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint)
         metrics = MetricsServer(observed, journal, {KEY_SET: partial(key_set_page, introduction.key_set)})
-        running = _Running(gate, identity, introduction, channels, detection, observed, metrics, journal, config)
+        running = _Running(
+            gate,
+            identity,
+            introduction,
+            channels,
+            detection,
+            observed,
+            metrics,
+            journal,
+            config,
+            concealment,
+            key_file,
+        )
         # Before anybody can know that the gate is up: until then a signal would end it, as is their default.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, gate.drain, loop.stop)
@@ -167,6 +185,11 @@ def _introduction(configuration: Configuration, engine: Engine, journal: Journal
     return introduction
 
 
+def _some_name_patients(configuration: Configuration) -> bool:
+    """Nobody else has any use for a Patient ID, so that otherwise none is kept."""
+    return any(not isinstance(each, JsonlSettings) and each.patient_ids for each in configuration.sinks)
+
+
 def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal) -> Checkpoints:
     """Who signs the trail, with its key and file made ready."""
     trail, store = configuration.trail, path_of(engine)
@@ -211,6 +234,8 @@ class _Running:
     metrics: MetricsServer
     journal: Journal
     file: Path
+    concealment: Concealment
+    key_file: Path
 
 
 def _reload(running: _Running) -> None:
@@ -225,6 +250,7 @@ def _reload(running: _Running) -> None:
             gate.refuse_reload("only audit.on_failure can change in [audit] while the gate runs; restart it")
             return
         means = running.introduction.prepare(fresh)
+        key = pseudonym_key(running.key_file)  # it may have been rotated
         prepared = metrics.prepare(fresh.metrics)
         try:
             opened = gate.reload(fresh.settings)
@@ -233,6 +259,7 @@ def _reload(running: _Running) -> None:
             raise
         running.identity.reload(fresh.identity)
         running.introduction.use(means)
+        running.concealment.use(key, sealing=_some_name_patients(fresh))
         running.channels.reload(fresh.channels)
         running.detection.reload(fresh)
         metrics.use(prepared)
@@ -244,6 +271,8 @@ def _reload(running: _Running) -> None:
         gate.refuse_reload("; ".join(str(problem).splitlines()[0] for problem in error.problems[:5]))
     except IntroductionError as error:
         gate.refuse_reload(f"cannot sign tokens for archives: {error}")
+    except StoreError as error:
+        gate.refuse_reload(str(error).splitlines()[0])
     except TlsFilesError as error:  # changed since it was read and found good
         gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
     except OSError as error:

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from dicomgate.audit.checkpoint import LARGEST_NOTE, Checkpoint, CheckpointError, PublicKey, notes, opened
 from dicomgate.audit.proof import LARGEST_PROOF, Proof, ProofError, proven
 from dicomgate.audit.record import Event, Outcome, Record
-from dicomgate.cli.speech import DENIED, AsJson, ConfigFile, fail, say
-from dicomgate.config.load import load
+from dicomgate.cli.speech import DENIED, AsJson, ConfigFile, fail, operator, say
+from dicomgate.config.load import Configuration, load
 from dicomgate.store.database import StoreError, open_copy, open_store, path_of, state_path
 from dicomgate.store.keys import public_key, public_path, rotate_pseudonym_key, verify_ed25519
 from dicomgate.store.proving import prove as prove_record
@@ -48,7 +48,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Find every record that was altered, removed, moved or cut off. Needs no gate and no network."""
-    engine, settings = _opened(config, database)
+    engine, configuration = _opened(config, database)
+    settings = None if configuration is None else configuration.trail
     store = path_of(engine)
     if public is None and settings is None:
         fail("expected --public-key FILE beside --database", "dicomgate audit public-key printed it at the gate")
@@ -59,6 +60,8 @@ def verify(
         files.append(CheckpointFile(str(own), _lines_of(own)[1] if own.exists() else [], own=True))
     found = verify_trail(engine, key, verify_ed25519, files)
     say([json.dumps({"holds": found.holds, **asdict(found)})] if as_json else _report(found))
+    if configuration is not None:  # not before: what is examined is left as it was found
+        record_use(configuration, "verify")
     if not found.holds:
         raise typer.Exit(DENIED)
 
@@ -72,7 +75,7 @@ def prove(
     ] = None,
 ) -> None:
     """Print a proof that one record is in the trail. It can be checked without the trail."""
-    engine, _ = _opened(config, database)
+    engine, configuration = _opened(config, database)
     if (sequence is None) is (refusal_id is None):
         fail("expected SEQUENCE or --refusal-id ID, one of them", "dicomgate audit search --json shows both")
     number = sequence if refusal_id is None else sequence_of(engine, refusal_id.upper())
@@ -80,6 +83,18 @@ def prove(
         print("dicomgate: there is no record with this refusal ID", file=sys.stderr)
         raise typer.Exit(DENIED)
     say([prove_record(engine, number).to_json()])
+    if configuration is not None:
+        record_use(configuration, "prove")
+
+
+def record_use(configuration: Configuration, action: str) -> None:
+    """Reading the trail is a fact that belongs in it (PS3.15 A.5.3.2). Who may not write there may still read."""
+    detail: dict[str, object] = {"action": action, "operator": operator()}
+    try:
+        engine = open_store(configuration.state, configuration.base)
+        append_at_once(engine, [Record(time.time(), Event.AUDIT_LOG_USED, Outcome.SUCCESS, detail=detail)])
+    except StoreError as problem:
+        print(f"this use of the trail is not in it: {str(problem).splitlines()[0]}", file=sys.stderr)
 
 
 def check_proof(
@@ -120,17 +135,17 @@ def rotate_key(config: ConfigFile) -> None:
     detail: dict[str, object] = {"old_key": None if old is None else old.id, "new_key": new.id}
     append_at_once(engine, [Record(time.time(), Event.PSEUDONYM_KEY_ROTATED, Outcome.SUCCESS, detail=detail)])
     say([new.id])
-    print("a running gate has the old key in memory until it is restarted", file=sys.stderr)
+    print("a running gate has the old key in memory until it is reloaded or restarted", file=sys.stderr)
 
 
-def _opened(config: Path | None, database: Path | None) -> tuple[Engine, TrailSettings | None]:
-    """A read-only store, and what the configuration says about it, if there is one."""
+def _opened(config: Path | None, database: Path | None) -> tuple[Engine, Configuration | None]:
+    """A read-only store, and the configuration it is that of; a copy has none, and nobody writes into it."""
     if config is None and database is not None:
         return open_copy(database), None
     if config is None or database is not None:
         fail("expected -c FILE or --database FILE, one of them", "the configuration file, or a copy of the store")
     configuration = load(config, files=False)
-    return open_store(configuration.state, configuration.base, read_only=True), configuration.trail
+    return open_store(configuration.state, configuration.base, read_only=True), configuration
 
 
 def _lines_of(path: Path) -> tuple[Path, Iterator[str]]:

@@ -244,6 +244,10 @@ class SamlVerifier(VerifierTable):
 
 _REPLAY = "false: a sink that is new begins with what happens from now on; true: with the oldest record of the store."
 _UNSAFE_PLAINTEXT = "true: send without TLS; whoever sees the network then reads the records, and can change them."
+_PATIENT_IDS = (
+    "Name patients by their Patient ID, sealed in the store until then; false: as unknown, with their pseudonym. "
+    "Absent: true with TLS, false without."
+)
 
 
 class SyslogSink(SinkTable):
@@ -258,6 +262,7 @@ class SyslogSink(SinkTable):
         default=MessageId.DICOM, description="MSGID: DICOM's, or the one that IHE's ATNA profile asks for."
     )
     bom: bool = Field(default=True, description="Begin the text of each message with the mark of UTF-8 (RFC 5424 6.4).")
+    patient_ids: bool | None = Field(default=None, description=_PATIENT_IDS)
     replay: bool = Field(default=False, description=_REPLAY)
 
 
@@ -275,6 +280,7 @@ class FhirSink(SinkTable):
     batch: Annotated[int, PlainValidator(whole_within(1, BATCH))] = Field(
         default=50, description="Records in one batch; 1 sends each resource by itself."
     )
+    patient_ids: bool | None = Field(default=None, description=_PATIENT_IDS)
     replay: bool = Field(default=False, description=_REPLAY)
 
 

@@ -71,6 +71,9 @@ def warnings(document: Document) -> Iterator[Problem]:
                 "records travel without encryption and without proof of who receives them",
                 "write tls = { ca = … } as soon as the repository speaks TLS",
             )
+            if entry.table.patient_ids:
+                text = "Patient IDs travel without encryption"
+                yield document.warning(f"{entry.key}.patient_ids", text, "leave it out until there is TLS")
     if document.metrics is None:
         return
     bind = document.metrics.table.bind
@@ -91,16 +94,22 @@ def sinks(document: Document, base: Path) -> tuple[SinkSettings, ...]:
         match entry.table:
             case SyslogSink() as table:
                 places = tuple(table.address)
-                found.append(SyslogSettings(table.name, places, table.message_id, table.bom, table.replay))
+                named = _names_patients(table)
+                found.append(SyslogSettings(table.name, places, table.message_id, table.bom, table.replay, named))
             case FhirSink() as table:
                 token = None if table.token_file is None else base / table.token_file
-                found.append(FhirSettings(table.name, table.url, table.batch, token, table.replay))
+                named = _names_patients(table)
+                found.append(FhirSettings(table.name, table.url, table.batch, token, table.replay, named))
             case JsonlSink() as table:
                 file = None if table.file == STDOUT else base / table.file
                 found.append(JsonlSettings(table.name, file, table.replay))
             case _:
                 continue
     return tuple(found)
+
+
+def _names_patients(table: SyslogSink | FhirSink) -> bool:
+    return not table.unsafe_plaintext if table.patient_ids is None else table.patient_ids
 
 
 def sink_tls(document: Document, base: Path) -> Mapping[str, ClientTls]:

@@ -102,6 +102,7 @@ class Connection:
             admission=self._admit,
             upstream_token=gate.upstream_token,
             under_way=gate.under_way,
+            conceal=gate.conceal,
             new_refusal_id=gate.new_refusal_id,
             wall=gate.wall,
             now=now,

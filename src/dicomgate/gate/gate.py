@@ -14,6 +14,7 @@ from itertools import count
 
 from dicomgate import __version__
 from dicomgate.audit.instance import Instance, Known, Recollection
+from dicomgate.audit.patient import Conceal
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.audit.sink import Recorded, RecordSink
 from dicomgate.detect.ban import Spared
@@ -55,7 +56,7 @@ class Gate:
     an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
     it, nobody gets in there. `channels` knows what came through which tunnel; without it, nothing has.
     it, nobody gets in there. `recollection` knows which SOP instances are stored; `under_way.settled` is to be called
-    when what came of a C-STORE is on disk.
+    when what came of a C-STORE is on disk. `conceal` says what records may have of a patient.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Gate:
         push: Push | None = None,
         channels: Channels | None = None,
         recollection: Recollection | None = None,
+        conceal: Conceal | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -90,6 +92,7 @@ class Gate:
         self._heed(settings)
         self.channels = channels
         self.under_way = UnderWay()
+        self.conceal = conceal
         self._recollection = recollection
         self._sink = sink
         self._journal = journal

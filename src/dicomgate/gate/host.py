@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dicomgate.audit.instance import Instance, Known
+from dicomgate.audit.patient import Conceal
 from dicomgate.audit.record import Record
 from dicomgate.audit.sink import Recorded
 from dicomgate.facts import Origin
@@ -66,6 +67,7 @@ class Host(Protocol):
     revocations: Revocations | None
     channels: Channels | None
     under_way: UnderWay
+    conceal: Conceal | None
 
     def now(self) -> float:
         """Seconds of a steady clock."""

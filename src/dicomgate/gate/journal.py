@@ -11,7 +11,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TextIO
 
-from dicomgate.audit.record import FIELDS, Event, Outcome, Record
+from dicomgate.audit.record import SHOWN, Event, Outcome, Record
 
 _QUEUE = 10_000
 _GATHER = 0.05
@@ -39,7 +39,7 @@ class Journal:
             return
         routine = record.outcome is Outcome.SUCCESS and record.event is not Event.FINDING
         level = "info" if routine else "warning"
-        values = {name: value for name in FIELDS[3:] if (value := getattr(record, name)) not in (None, "")}
+        values = {name: value for name in SHOWN[3:] if (value := getattr(record, name)) not in (None, "")}
         values["detail"] = dict(record.detail)
         self.say(level, record.event.value, outcome=record.outcome.value, **values)
 

@@ -1,74 +1,291 @@
-"""Which instance is this? The beginning of a data set in, its SOP Instance UID (0008,0018) out, or None.
+"""What is a data set about? Its P-DATA-TF bytes in, as they stream; the instance, study, series and patient out.
 
-The command of a C-STORE names the instance as well, but many archives go by the data set. Elements ascend (PS3.5 7.1),
-so the UID stands near the beginning, behind nothing but other elements of group 0008.
+Elements ascend (PS3.5 7.1), and all of these stand before whatever is long: reading ends at the first element behind
+(0020,000E), mostly within the first 2 KiB. Nothing is kept but their values. What cannot be read is not known: there
+is no refusal here, and no exception.
 """
 
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from struct import Struct
+from typing import NamedTuple
 
-HEAD = 4096
-"""Bytes of a data set that are looked at. Real ones name their instance within the first 500."""
+from dicomgate.audit.patient import PatientId
+from dicomgate.session.fragments import Fragments
+from dicomgate.wire.text import is_valid_uid
+
+MOST_WALKED = 64 * 1024
+"""Bytes of elements that are walked, and of a deflated data set all bytes; what a length skips does not count."""
+DEEPEST = 16
+"""Sequences of undefined length inside one another."""
+LONGEST_VALUE = 256
+"""Bytes of a value: 64 characters (PS3.5 6.2, LO and UI) of at most four."""
+
+_PIECE = 2048
+"""Bytes that are copied and walked at a time: the head of an ordinary image."""
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 """Deflated as a whole (PS3.5 A.5, A.6, A.11)."""
-_TAG_AND_LENGTH = {"<": Struct("<HHI"), ">": Struct(">HHI")}
-_TAG_VR_AND_LENGTH = {"<": Struct("<HH2sH"), ">": Struct(">HH2sH")}
-_LONG = {"<": Struct("<I"), ">": Struct(">I")}
 _LONG_FORM = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SOP_INSTANCE_UID = (0x0008, 0x0018)
-_ITEM_GROUP = 0xFFFE
+_CHARACTER_SET, _SOP_INSTANCE_UID, _LEVEL = 0x00080005, 0x00080018, 0x00080052
+_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
+_WANTED = frozenset(
+    {_CHARACTER_SET, _SOP_INSTANCE_UID, _LEVEL, _PATIENT_ID, _ISSUER, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID}
+)
+_LAST_WANTED = max(_WANTED)
+_ITEM_GROUP, _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE, 0xE000, 0xE00D, 0xE0DD
 _UNDEFINED = 0xFFFFFFFF
+_LEVELS = frozenset({"PATIENT", "STUDY", "SERIES", "IMAGE"})
+_MATCHING = frozenset("*?\\")
+"""In an identifier they stand for several values (PS3.4 C.2.2.2)."""
+_CODECS: Mapping[bytes, str] = {
+    b"ISO_IR 100": "iso8859-1",
+    b"ISO_IR 101": "iso8859-2",
+    b"ISO_IR 109": "iso8859-3",
+    b"ISO_IR 110": "iso8859-4",
+    b"ISO_IR 144": "iso8859-5",
+    b"ISO_IR 127": "iso8859-6",
+    b"ISO_IR 126": "iso8859-7",
+    b"ISO_IR 138": "iso8859-8",
+    b"ISO_IR 148": "iso8859-9",
+    b"ISO_IR 166": "tis-620",
+    b"ISO_IR 192": "utf-8",
+    b"GB18030": "gb18030",
+    b"GBK": "gbk",
+}
+"""Specific Character Sets without code extensions (PS3.3 C.12.1.1.2)."""
 
 
-def sop_instance_uid(head: bytes, transfer_syntax: str) -> str | None:
-    """(0008,0018) of a data set that begins with `head`. Never raises.
+class _Encoding(NamedTuple):
+    explicit: bool
+    words: Struct
+    """Group, element, length: of every item, and of Implicit VR."""
+    with_vr: Struct
+    long: Struct
 
-    None: it is not there, or not reached within `head`; or elements do not ascend, so that readers may differ about
-    which one counts.
-    """
-    if transfer_syntax in _DEFLATED:
+
+_IMPLICIT_LITTLE = _Encoding(False, Struct("<HHI"), Struct("<HH2sH"), Struct("<I"))
+_EXPLICIT_LITTLE = _IMPLICIT_LITTLE._replace(explicit=True)
+_EXPLICIT_BIG = _Encoding(True, Struct(">HHI"), Struct(">HH2sH"), Struct(">I"))
+_ENCODINGS = {_IMPLICIT: _IMPLICIT_LITTLE, _BIG_ENDIAN: _EXPLICIT_BIG}
+"""Every other transfer syntax is Explicit VR Little Endian (PS3.5 A.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What could be read; None for what is not there, not well-formed, or several values."""
+
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    level: str | None = None
+    """Query/Retrieve Level."""
+    patient: PatientId | None = field(default=None, repr=False)
+
+
+class DataSetHead:
+    """Fed with the `wire` of each DataRun of one data set, in order, until it has `ended`."""
+
+    __slots__ = (
+        "_broken",
+        "_encoding",
+        "_fragments",
+        "_inflate",
+        "_last",
+        "_open",
+        "_rest",
+        "_skip",
+        "_values",
+        "_walked",
+        "ended",
+    )
+
+    def __init__(self, transfer_syntax: str) -> None:
+        self.ended = False
+        """More of it would tell nothing more."""
+        self._encoding = _ENCODINGS.get(transfer_syntax, _EXPLICIT_LITTLE)
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if transfer_syntax in _DEFLATED else None
+        self._fragments = Fragments()
+        self._values: dict[int, bytes] = {}
+        self._last = -1
+        self._rest = b""  # the beginning of an element, of which more is to come
+        self._skip = 0  # bytes of a value that nobody wants
+        self._open: list[tuple[bool, _Encoding]] = []  # sequences (False) and items (True), and how it goes on behind
+        self._walked = 0
+        self._broken = False
+
+    def feed(self, wire: memoryview | bytes) -> None:
+        """Take more of it."""
+        for fragment in self._fragments.of(wire):
+            if self._inflate is not None:
+                self._take(self._inflated(self._inflate, fragment))
+            else:
+                self._take(fragment)
+            if self.ended:
+                return
+
+    @property
+    def sop_instance_uid(self) -> str | None:
+        """(0008,0018) as it stands; None when it is not there, or when elements did not ascend up to it, so that
+        readers may differ about which one counts."""
+        value = self._values.get(_SOP_INSTANCE_UID, b"").rstrip(b"\0 ")
+        return value.decode("ascii") if value.isascii() and value else None
+
+    def about(self, *, identifier: bool) -> About:
+        """What was read. Of an `identifier`, a key that may match several is no value.
+
+        Nothing, if the order of the elements leaves open which of them counts.
+        """
+        if self._broken:
+            return About()
+        patient = self._text(_PATIENT_ID)
+        if identifier and patient and not _MATCHING.isdisjoint(patient):
+            patient = None
+        level = self._text(_LEVEL)
+        return About(
+            self._uid(_STUDY_INSTANCE_UID),
+            self._uid(_SERIES_INSTANCE_UID),
+            level if level in _LEVELS else None,
+            PatientId(patient, self._text(_ISSUER) or "") if patient else None,
+        )
+
+    def _uid(self, tag: int) -> str | None:
+        value = self._values.get(tag, b"").rstrip(b"\0 ")
+        text = value.decode("ascii", "replace")
+        return text if is_valid_uid(text) else None
+
+    def _text(self, tag: int) -> str | None:
+        """Bytes that are not text in the character set of the data set are shown as \\xNN, so that none are lost."""
+        value = self._values.get(tag, b"").strip(b"\0 ")
+        named = self._values.get(_CHARACTER_SET, b"").strip(b"\0 ")
         try:
-            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD)
+            return value.decode(_CODECS.get(named, "ascii"))
+        except UnicodeDecodeError:
+            return value.decode("ascii", "backslashreplace")
+
+    # -- walking -------------------------------------------------------------------------------------------
+
+    def _inflated(self, inflate: "zlib._Decompress", fragment: memoryview) -> memoryview:
+        """At most what may still be walked: a few bytes can stand for a thousand times as many."""
+        try:
+            data = inflate.decompress(fragment, MOST_WALKED - self._walked)
         except zlib.error:
-            return None
-    order = ">" if transfer_syntax == _BIG_ENDIAN else "<"
-    explicit = transfer_syntax != _IMPLICIT
-    position, depth, last = 0, 0, (0, 0)
-    while position + 8 <= len(head):
-        group, element, length = _TAG_AND_LENGTH[order].unpack_from(head, position)
-        start = position + 8
-        tag = (group, element)
-        if group == _ITEM_GROUP:
-            # Only inside a sequence of undefined length: an item is entered, a delimiter (00DD ends it) passed.
-            if not depth:
-                return None
-            depth -= element == 0xE0DD
-            position = start
-            continue
-        if explicit:
-            _, _, vr, length = _TAG_VR_AND_LENGTH[order].unpack_from(head, position)
-            if vr in _LONG_FORM:
-                if start + 4 > len(head):
-                    return None
-                (length,) = _LONG[order].unpack_from(head, start)
-                start += 4
-        if not depth:
-            if tag <= last or tag > _SOP_INSTANCE_UID:
-                return None
+            self._break()
+            return memoryview(b"")
+        self._walked += len(data)
+        self.ended = self.ended or self._walked >= MOST_WALKED
+        return memoryview(data)
+
+    def _take(self, fragment: memoryview) -> None:
+        while fragment:
+            if self._skip:
+                jump = min(self._skip, len(fragment))
+                self._skip -= jump
+                fragment = fragment[jump:]
+                continue
+            piece = fragment[:_PIECE]
+            fragment = fragment[_PIECE:]
+            self._walk(self._rest + bytes(piece))
+            if self.ended:
+                return
+            if self._inflate is None:
+                self._walked += len(piece)
+                self.ended = self._walked >= MOST_WALKED
+
+    def _walk(self, data: bytes) -> None:
+        """`data` begins with an element, and what is left of it is kept."""
+        position = 0
+        while True:
+            inside = bool(self._open)
+            position = self._inside(data, position) if inside else self._outside(data, position)
+            if self.ended or bool(self._open) is inside:
+                break
+        if self.ended:
+            self._rest = b""
+            return
+        self._skip = max(0, position - len(data))
+        self._rest = data[position:]
+
+    def _outside(self, data: bytes, position: int) -> int:
+        """Walk elements of the data set itself; where it ended."""
+        explicit, words, with_vr, long = self._encoding
+        end, last, vr = len(data), self._last, b""
+        while (start := position + 8) <= end:
+            if explicit:
+                group, element, vr, length = with_vr.unpack_from(data, position)
+                if vr in _LONG_FORM:
+                    if start + 4 > end:
+                        break
+                    (length,) = long.unpack_from(data, start)
+                    start += 4
+            else:
+                group, element, length = words.unpack_from(data, position)
+            tag = group << 16 | element
+            if tag > _LAST_WANTED:
+                self.ended = True
+                return position
+            if tag <= last:
+                self._break()
+                return position
+            if tag in _WANTED and length <= LONGEST_VALUE and (vr not in _LONG_FORM or vr == b"UN"):
+                if start + length > end:
+                    break
+                self._values[tag] = data[start : start + length]
             last = tag
-            if tag == _SOP_INSTANCE_UID:
-                return _uid(head[start : start + length], length)
-        if length == _UNDEFINED:
-            depth += 1
-            position = start
-        else:
+            if length == _UNDEFINED:
+                self._last = last
+                self._enter(False, vr == b"UN")
+                return start
             position = start + length
-    return None
+        self._last = last
+        return position
 
+    def _inside(self, data: bytes, position: int) -> int:
+        """Walk what is inside a sequence of undefined length, until that ends; where it ended."""
+        end = len(data)
+        while self._open and not self.ended and (start := position + 8) <= end:
+            in_item, behind = self._open[-1]
+            encoding = self._encoding
+            group, element, length = encoding.words.unpack_from(data, position)
+            if group == _ITEM_GROUP:
+                if element == _ITEM and not in_item:
+                    if length == _UNDEFINED:
+                        self._enter(True, False)
+                        length = 0
+                elif element == (_ITEM_END if in_item else _SEQUENCE_END):
+                    self._open.pop()
+                    self._encoding = behind
+                    length = 0
+                else:
+                    self._break()
+                position = start + length
+                continue
+            if not in_item:
+                self._break()
+                continue
+            vr = b""
+            if encoding.explicit:
+                _, _, vr, length = encoding.with_vr.unpack_from(data, position)
+                if vr in _LONG_FORM:
+                    if start + 4 > end:
+                        break
+                    (length,) = encoding.long.unpack_from(data, start)
+                    start += 4
+            if length == _UNDEFINED:
+                self._enter(False, vr == b"UN")
+                length = 0
+            position = start + length
+        return position
 
-def _uid(value: bytes, length: int) -> str | None:
-    if len(value) != length:
-        return None
-    text = value.rstrip(b"\0 ")
-    return text.decode("ascii") if text.isascii() else None
+    def _enter(self, item: bool, unknown: bool) -> None:
+        """The content of UN with an undefined length is Implicit VR Little Endian (PS3.5 6.2.2)."""
+        if len(self._open) >= 2 * DEEPEST:
+            self._break()
+            return
+        self._open.append((item, self._encoding))
+        if unknown:
+            self._encoding = _IMPLICIT_LITTLE
+
+    def _break(self) -> None:
+        self._broken = self.ended = True

@@ -16,6 +16,7 @@ from dicomgate.facts import OperationFacts, Side
 from dicomgate.policy.model import Mode, Tamper, Verb
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny, Direction
+from dicomgate.session.data_set import DataSetHead
 from dicomgate.session.digest import DataSetDigest
 from dicomgate.session.events import Command, NotRecalled, Pause, Recall, Recalled, Relay, Say, Write
 from dicomgate.session.half import Half
@@ -162,6 +163,10 @@ class Dialogue:
         operation = flow.passing
         if operation is not None:
             operation.bytes += run.size
+            if operation.head is not None and side is operation.permit.sender:
+                operation.head.feed(run.wire)
+                if run.last or operation.head.ended:
+                    self._ledger.read(operation)
             if operation.identifier is not None:
                 _read_identifier(operation, operation.identifier, run)
             if operation.inspection is not None:
@@ -217,12 +222,15 @@ class Dialogue:
         if isinstance(verdict, Deny):
             return self._refuse(side, context_id, command, verdict, now, commands)
         operation = Operation(verdict.permit, context_id, verdict.rule, now, verdict.would_refuse)
-        if command.command_field is CommandField.C_FIND_RQ and command.has_data_set:
-            operation.identifier = IdentifierReader(self._contexts[context_id].transfer_syntax)
+        if command.has_data_set:
+            syntax = self._contexts[context_id].transfer_syntax
+            operation.head = head = DataSetHead(syntax)
+            if command.command_field is CommandField.C_FIND_RQ:
+                operation.identifier = IdentifierReader(syntax)
+            elif command.command_field is CommandField.C_STORE_RQ:
+                self._inspect(side, syntax, operation, head, commands)
         flow.outstanding[command.message_id] = operation
         self.operations += 1
-        if command.command_field is CommandField.C_STORE_RQ:
-            self._inspect(side, context_id, operation, commands)
         self._pass(side, context_id, verdict.permit.command, operation, commands)
         return None
 
@@ -295,7 +303,9 @@ class Dialogue:
 
     # -- content -------------------------------------------------------------------------------------------
 
-    def _inspect(self, side: Side, context_id: int, operation: Operation, commands: list[Command]) -> None:
+    def _inspect(
+        self, side: Side, syntax: str, operation: Operation, head: DataSetHead, commands: list[Command]
+    ) -> None:
         """Digest what a peer stores in an archive that wants it. What comes from an archive is not inspected."""
         route, uid = self.permit.route, operation.permit.command.sop_instance_uid
         tamper = route.archive.tamper
@@ -303,8 +313,8 @@ class Dialogue:
             return
         if self.policy.rules.mode is Mode.MONITOR:
             tamper = Tamper.ALERT
-        instance, syntax = Instance(route.archive.name, uid), self._contexts[context_id].transfer_syntax
-        inspection = Inspection(instance, syntax, tamper, route.peer.corrections, DataSetDigest(syntax))
+        instance = Instance(route.archive.name, uid)
+        inspection = Inspection(instance, syntax, tamper, route.peer.corrections, DataSetDigest(), head)
         operation.inspection = inspection
         self._under_way.enter(instance)
         number = next(self._numbers)

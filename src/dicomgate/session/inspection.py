@@ -6,6 +6,7 @@ from typing import assert_never
 from dicomgate.audit.instance import Content, Instance, Version
 from dicomgate.policy.model import Tamper, Verb
 from dicomgate.policy.verdict import Deny
+from dicomgate.session.data_set import DataSetHead
 from dicomgate.session.digest import DataSetDigest
 from dicomgate.session.events import NotRecalled, Recalled
 from dicomgate.session.under_way import UnderWay
@@ -26,6 +27,7 @@ class Inspection:
     tamper: Tamper
     corrections: bool
     digest: DataSetDigest
+    head: DataSetHead
     answer: Recalled | NotRecalled | None = None
     version: Version | None = None
     content: Content | None = None
@@ -40,7 +42,7 @@ class Inspection:
         rule = f"archive[{self.instance.archive}].tamper"
         on_disk, silent = self._answered()
         self.known = known = under_way.known(self.instance, on_disk)
-        if self.digest.sop_instance_uid != self.instance.sop_instance_uid:
+        if self.head.sop_instance_uid != self.instance.sop_instance_uid:
             # Many archives go by the data set: whoever could write another name there would get around all of this.
             self.content = Content.CHANGED
             return Deny(rule, _POSES, Status.NOT_AUTHORIZED, Verb.STORE)

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from dicomgate.audit.patient import Conceal, Concealed, PatientId
 from dicomgate.audit.record import NO_DETAIL, Event, Outcome, Record
 from dicomgate.facts import AssociationFacts, Origin
 from dicomgate.identity.claims import Claims, Passcode, Username
 from dicomgate.identity.principal import Principal
 from dicomgate.identity.verifier import Refuted, Unavailable
 from dicomgate.policy.verdict import AllowAssociation, Deny, Direction, OperationPermit
+from dicomgate.session.data_set import DataSetHead
 from dicomgate.session.identifier import IdentifierReader
 from dicomgate.session.inspection import Inspection
-from dicomgate.wire.codes import status_class
+from dicomgate.wire.codes import CommandField, status_class
 from dicomgate.wire.command import Command
 from dicomgate.wire.pdu import AssociateRequest, UserInformation
 
@@ -19,6 +21,23 @@ _SYNTAXES_KEPT = 16
 _STATUS = "{:04X}"
 _TO_ARCHIVE: Mapping[str, str] = {}
 """The usual direction is said once, by the admission; the other one by every record of its association."""
+
+
+_IDENTIFIED = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
+"""Their data set is an identifier: it says what is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about, as records have it; None for what is not known."""
+
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    level: str | None = None
+    patient: Concealed | None = None
+
+
+_UNKNOWN = Subject()
 
 
 @dataclass(slots=True)
@@ -37,10 +56,14 @@ class Operation:
     unrestricted: bool = False
     inspection: Inspection | None = None
     """Of a C-STORE towards an archive with a tamper alarm."""
+    head: DataSetHead | None = None
+    """Of the request's data set, while it is being read."""
+    subject: Subject = _UNKNOWN
 
 
 class Ledger:
-    """Makes records. `wall` turns the session's clock into seconds since 1970; `new_id` makes refusal IDs."""
+    """Makes records. `wall` turns the session's clock into seconds since 1970; `new_id` makes refusal IDs; `conceal`
+    says what a record may have of a patient, and without it none has anything."""
 
     __slots__ = (
         "_address",
@@ -48,6 +71,8 @@ class Ledger:
         "_assurance",
         "_called",
         "_calling",
+        "_conceal",
+        "_concealed",
         "_direction",
         "_origin",
         "_peer",
@@ -60,7 +85,12 @@ class Ledger:
     )
 
     def __init__(
-        self, association: str, origin: Origin, wall: Callable[[float], float], new_id: Callable[[], str]
+        self,
+        association: str,
+        origin: Origin,
+        wall: Callable[[float], float],
+        new_id: Callable[[], str],
+        conceal: Conceal | None = None,
     ) -> None:
         self.association = association
         self.wall = wall
@@ -76,10 +106,27 @@ class Ledger:
         self._user: str | None = None
         self._proof: str | None = None
         self._direction: Mapping[str, str] = _TO_ARCHIVE
+        self._conceal = conceal
+        self._concealed: tuple[PatientId, Concealed] | None = None  # a series is of one patient
 
     def name(self, calling_ae_title: str, called_ae_title: str) -> None:
         """From now on every record bears these titles."""
         self._calling, self._called = calling_ae_title, called_ae_title
+
+    def read(self, operation: Operation) -> None:
+        """Take what the data set of a request says it is about; the rest of it is not looked at any more."""
+        head, operation.head = operation.head, None
+        if head is not None:
+            about = head.about(identifier=operation.permit.command.command_field in _IDENTIFIED)
+            patient = None if about.patient is None else self._hidden(about.patient)
+            operation.subject = Subject(about.study_instance_uid, about.series_instance_uid, about.level, patient)
+
+    def _hidden(self, patient: PatientId) -> Concealed | None:
+        if self._conceal is None:
+            return None
+        if self._concealed is None or self._concealed[0] != patient:
+            self._concealed = patient, self._conceal(patient)
+        return self._concealed[1]
 
     def requested(self, facts: AssociationFacts, now: float) -> Record:
         return self._record(Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request))
@@ -205,6 +252,7 @@ class Ledger:
 
     def operation(self, operation: Operation, status: int | None, response: Command | None, now: float) -> Record:
         """An operation that was passed on, with its final status; None when the association ended before it came."""
+        self.read(operation)
         command = operation.permit.command
         wanted = operation.would_refuse
         if wanted is not None:
@@ -222,6 +270,8 @@ class Ledger:
             detail["proof"] = self._proof
         if operation.unrestricted:
             detail["unrestricted"] = True
+        if operation.subject.level is not None:
+            detail["query_level"] = operation.subject.level
         if operation.inspection is not None and operation.inspection.version is not None:
             detail |= _content(operation.inspection)
         if response is not None and response.completed_sub_operations is not None:
@@ -239,6 +289,7 @@ class Ledger:
             status=None if status is None else _STATUS.format(status),
             byte_count=operation.bytes,
             duration=round(now - operation.started, 6),
+            subject=operation.subject,
             detail=detail,
         )
 
@@ -305,6 +356,7 @@ class Ledger:
             status=_STATUS.format(answer) if isinstance(answer, int) else None,
             byte_count=operation.bytes,
             duration=round(now - operation.started, 6),
+            subject=operation.subject,
             detail=detail,
         )
 
@@ -322,8 +374,10 @@ class Ledger:
         byte_count: int | None = None,
         status: str | None = None,
         duration: float | None = None,
+        subject: Subject = _UNKNOWN,
         detail: Mapping[str, object] = NO_DETAIL,
     ) -> Record:
+        patient = subject.patient
         return Record(
             time=self.wall(now),
             event=event,
@@ -346,6 +400,10 @@ class Ledger:
             message_id=None if command is None else command.message_id,
             sop_class_uid=None if command is None else command.sop_class_uid,
             sop_instance_uid=None if command is None else command.sop_instance_uid,
+            study_instance_uid=subject.study_instance_uid,
+            series_instance_uid=subject.series_instance_uid,
+            patient=None if patient is None else patient.pseudonym,
+            sealed_patient=None if patient is None else patient.sealed,
             move_destination=None if command is None else command.move_destination,
             bytes=byte_count,
             status=status,

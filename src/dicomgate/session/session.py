@@ -13,6 +13,7 @@ from typing import assert_never
 
 from dicomgate.association.negotiation import agree
 from dicomgate.association.transitions import RECEIVED, Action, Occurrence, Role, State
+from dicomgate.audit.patient import Conceal
 from dicomgate.audit.record import Outcome, Record
 from dicomgate.facts import AssociationFacts, Origin, Side
 from dicomgate.identity.claims import Claims
@@ -102,6 +103,7 @@ class Session:
         admission: Admission,
         upstream_token: UpstreamToken = no_token,
         under_way: UnderWay | None = None,
+        conceal: Conceal | None = None,
         new_refusal_id: Callable[[], str],
         wall: Callable[[float], float],
         now: float,
@@ -113,7 +115,7 @@ class Session:
         self._upstream_token = upstream_token
         self._under_way = UnderWay() if under_way is None else under_way
         self._wall = wall
-        self._ledger = Ledger(association, origin, wall, new_refusal_id)
+        self._ledger = Ledger(association, origin, wall, new_refusal_id, conceal)
         self._requestor, self._acceptor = Half(Role.ACCEPTOR), Half(Role.REQUESTOR)
         self._halves = {Side.REQUESTOR: self._requestor, Side.ACCEPTOR: self._acceptor}
         self._framers = {

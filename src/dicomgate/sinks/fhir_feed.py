@@ -10,6 +10,7 @@ import httpx
 
 from dicomgate.audit.fhir import Resource, audit_event, batch
 from dicomgate.audit.mapping import messages_of
+from dicomgate.audit.patient import Reveal, reveal_nobody
 from dicomgate.sinks.spool import DeliveryError, Numbered, Sent
 from dicomgate.sinks.words import spoken
 
@@ -29,7 +30,8 @@ class FhirOutlet:
 
     `tls` makes a context for each connection to an https URL. `token_file` holds a bearer token; it is read anew
     before each batch. A resource that is refused while the server takes others is passed over, or it would hold up
-    all that come behind; a server that takes nothing is failing.
+    all that come behind; a server that takes nothing is failing. `reveal` says which patient a record is about, in
+    the clear.
     """
 
     patience = 0.0
@@ -43,10 +45,12 @@ class FhirOutlet:
         *,
         together: int,
         token_file: Path | None = None,
+        reveal: Reveal = reveal_nobody,
     ) -> None:
         self._url = url.rstrip("/")
         self._tls = tls
         self._gate = gate
+        self._reveal = reveal
         self._together = together
         self._token_file = token_file
         self._client: httpx.Client | None = None
@@ -81,7 +85,11 @@ class FhirOutlet:
 
     def _deliver(self, records: Sequence[Numbered]) -> list[tuple[int, str]]:
         """The records that the server will never take, and why."""
-        owners = [(number, each) for number, record in records for each in messages_of(record, self._gate)]
+        owners = [
+            (number, each)
+            for number, record in records
+            for each in messages_of(record, self._gate, self._reveal(record))
+        ]
         resources = [audit_event(each) for _, each in owners]
         if not resources:
             return []

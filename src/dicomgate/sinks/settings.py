@@ -23,6 +23,8 @@ class SyslogSettings:
     message_id: MessageId
     bom: bool
     replay: bool
+    patient_ids: bool
+    """Its messages name patients by their Patient ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class FhirSettings:
     batch: int
     token_file: Path | None
     replay: bool
+    patient_ids: bool
 
 
 @dataclass(frozen=True, slots=True)

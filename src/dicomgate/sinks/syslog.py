@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from dicomgate.audit.dicom_message import AuditMessage, Indicator, xml
 from dicomgate.audit.mapping import messages_of
+from dicomgate.audit.patient import Reveal, reveal_nobody
 from dicomgate.audit.record import iso_time
 from dicomgate.policy.model import Endpoint
 from dicomgate.sinks.spool import DeliveryError, Numbered, Sent
@@ -36,7 +37,10 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class SyslogOutlet:
-    """`addresses` are tried in this order. `tls` makes a context for each connection; None sends plaintext."""
+    """`addresses` are tried in this order. `tls` makes a context for each connection; None sends plaintext.
+
+    `reveal` says which patient a record is about, in the clear.
+    """
 
     patience = 5.0
     overlap = 5.0
@@ -49,10 +53,12 @@ class SyslogOutlet:
         *,
         message_id: str,
         bom: bool,
+        reveal: Reveal = reveal_nobody,
     ) -> None:
         self._addresses = tuple(addresses)
         self._tls = tls
         self._gate = gate
+        self._reveal = reveal
         self._bom = _BOM if bom else b""
         host = "".join(letter for letter in socket.gethostname() if "!" <= letter <= "~")[:255]
         self._header = f"{host or '-'} dicomgate {os.getpid()} {message_id} -"
@@ -60,7 +66,9 @@ class SyslogOutlet:
         self._at = ""
 
     def send(self, records: Sequence[Numbered]) -> Sent:
-        frames = [self.frame(each) for _, record in records for each in messages_of(record, self._gate)]
+        frames = [
+            self.frame(each) for _, record in records for each in messages_of(record, self._gate, self._reveal(record))
+        ]
         for piece in _pieces(frames):
             # Looked at before each write: a receiver that is gone says so while there is still a way to hear it.
             self.check()

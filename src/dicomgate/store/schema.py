@@ -12,7 +12,7 @@ from dicomgate.audit.leaf import Value, canonical
 from dicomgate.audit.record import FIELDS, NO_DETAIL, Event, Outcome, Record
 
 METADATA = MetaData()
-REVISION = "0006"
+REVISION = "0007"
 """The newest script in migrations/versions: the schema that this code reads and writes."""
 
 _REQUIRED = frozenset({"time", "event", "outcome"})

@@ -20,6 +20,7 @@ from itertools import count
 from types import EllipsisType
 from typing import ClassVar
 
+from dicomgate.audit.patient import Conceal
 from dicomgate.audit.record import Record
 from dicomgate.facts import Origin, Side, TlsFacts
 from dicomgate.policy.policy import Policy
@@ -88,6 +89,7 @@ class Playbook:
         tls: TlsFacts | None = None,
         upstream_token: UpstreamToken = no_token,
         under_way: UnderWay | None = None,
+        conceal: Conceal | None = None,
     ) -> None:
         ids = count(1)
         self.now = STARTED
@@ -99,6 +101,7 @@ class Playbook:
             admission=admission,
             upstream_token=upstream_token,
             under_way=under_way,
+            conceal=conceal,
             new_refusal_id=lambda: f"R{next(ids)}",
             wall=lambda now: now,
             now=self.now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import ssl
@@ -15,14 +16,16 @@ import httpx
 import pytest
 
 from audit.test_dicom_message import parsed
-from dicomgate.audit.dicom_message import xml
+from dicomgate.audit.dicom_message import AuditMessage, EventId, xml
 from dicomgate.audit.fhir import audit_event
 from dicomgate.audit.mapping import messages_of
 from dicomgate.audit.record import Record
+from dicomgate.store.concealment import Concealment
 from dicomgate.store.database import open_store
 from dicomgate.store.feed import Feed
+from dicomgate.store.keys import pseudonym_key
 from lab import dcmtk, studies
-from lab.gate import Gate, running_gate
+from lab.gate import Gate, run_dicomgate, running_gate
 from lab.pki import CLIENT, SERVER, Authority, Identity
 from lab.process import Address, free_address, wait_until
 from lab.rsyslog import Rsyslog, received, rsyslog
@@ -31,6 +34,7 @@ from sinks.repository import FhirServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.system]
 SECONDS = 60.0
+TRANSFERRED = EventId.INSTANCES_TRANSFERRED
 
 CONFIGURATION = """
 [gate]
@@ -121,7 +125,7 @@ class Scene:
         done = dcmtk.storescu(self.outside, "CT1", "QRSCP", [each.path for each in instances], "-xe")
         assert done.ok, done.output
 
-    def ask(self) -> None:
+    def ask(self, patient: str = "") -> None:
         found = dcmtk.client(
             "findscu",
             "-S",
@@ -132,7 +136,7 @@ class Scene:
             "-k",
             "QueryRetrieveLevel=STUDY",
             "-k",
-            "PatientID",
+            f"PatientID={patient}",
             self.outside.host,
             str(self.outside.port),
         )
@@ -180,6 +184,13 @@ class Scene:
         lines = [line for line in page.splitlines() if line.startswith("dicomgate_sink_behind_records{")]
         return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
 
+    def messages(self) -> list[AuditMessage]:
+        """What the records become, with the patients that their key reveals."""
+        concealment = Concealment(pseudonym_key(self.gate.configuration.parent / "gate.pseudonym-key"), sealing=True)
+        return [
+            each for _, record in self.records() for each in messages_of(record, "north", concealment.reveal(record))
+        ]
+
     def records(self) -> list[tuple[int, Record]]:
         """What the store holds, in the order of commits."""
         feed = Feed(open_store("sqlite:///gate.db", self.gate.configuration.parent, read_only=True))
@@ -220,6 +231,10 @@ def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
         yield Scene(running, archive, feed, metrics, tmp_path, repository, here, ca.certificate)
 
 
+def patient_of(study: str) -> str:
+    return "P" + studies.uid("patient", study)[-12:]
+
+
 def series(folder: Path, name: str, count: int) -> list[Instance]:
     return list(studies.study(folder, name, count, kinds=[studies.KINDS[0]]))
 
@@ -251,13 +266,13 @@ def test_every_message_at_least_once_and_in_order(scene: Scene, tmp_path: Path) 
         repository.process.kill()
     with ExitStack() as third:
         scene.start_rsyslog(third)
-        scene.ask()
+        scene.ask(patient_of("morning"))
         wait_until(scene.all_delivered, SECONDS, "the afternoon's records")
         scene.store(series(tmp_path / "d", "evening", 2))
         assert scene.gate.stop() == 0, "its last records still go out"
 
     records = scene.records()
-    messages = [message for _, record in records for message in messages_of(record, "north")]
+    messages = scene.messages()
     names = {message.event.text for message in messages}
     assert names >= {
         "Application Activity", "Network Entry", "Query", "Begin Transferring DICOM Instances",
@@ -279,5 +294,24 @@ def test_every_message_at_least_once_and_in_order(scene: Scene, tmp_path: Path) 
     ]
     assert [line["event"]["sequence"] for line in lines] == [number for number, _ in records]
 
+    told = {(each.objects[0].id, each.objects[-1].id) for each in messages if each.event is TRANSFERRED}
+    seen = ["morning", "noon", *(f"afternoon-{part}" for part in range(3)), "evening"]
+    assert told >= {(studies.uid("study", each), patient_of(each)) for each in seen}
+    sought = [each.objects[-1].id for each in messages if each.event is EventId.QUERY]
+    assert sought[-1] == patient_of("morning"), "the first query named nobody"
+
     failures = [record for _, record in records if record.event == "sink_failed"]
     assert len(failures) < 12, "an outage does not feed itself"
+
+    assert any(record.patient and record.sealed_patient for _, record in records)
+    # Nobody but the repositories was told who the patients are.
+    folder = scene.gate.configuration
+    shown = [run_dicomgate("audit", *words, "-c", folder) for words in
+             (("list", "--json"), ("list",), ("export", "--format", "csv"), ("prove", "20"))]  # fmt: skip
+    written = {file.name: file.read_bytes() for file in folder.parent.rglob("*") if file.is_file()}
+    written |= {str(each.args): each.stdout.encode() + each.stderr.encode() for each in shown}
+    for name in seen:
+        for secret in (patient_of(name), "SYNTHETIC"):
+            for shape in (secret.encode(), secret.encode().hex().encode(), base64.b64encode(secret.encode())[:-4]):
+                assert not [where for where, content in written.items() if shape in content]
+        assert studies.uid("study", name).encode() in written["audit.jsonl"]

@@ -77,9 +77,9 @@ def test_what_is_counted(tally: Tally) -> None:
         ("0124", "peer.may", "operation"): 2,  # a changed instance is one as well
     }
     operations = samples(tally, "dicomgate_operations_total")
-    assert operations["main", "success", "ct-1", "store"] == 1
+    assert operations["main", "success", "ct-1", "store"] == 2
     assert operations["main", "would_refuse", "ct-1", "store"] == 1
-    assert samples(tally, "dicomgate_data_set_bytes_total")["store",] == 2 * 524288
+    assert samples(tally, "dicomgate_data_set_bytes_total")["store",] == 3 * 524288
     assert samples(tally, "dicomgate_bytes_total") == {("main", "ct-1"): 10}
     assert samples(tally, "dicomgate_associations_ended_total") == {("success",): 1, ("failure",): 1}
     assert samples(tally, "dicomgate_identities_total") == {("verified",): 1, ("unknown_user",): 1}

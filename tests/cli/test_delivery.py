@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from dicomgate.audit.patient import PatientId
 from dicomgate.cli.delivery import Delivery
 from dicomgate.config.load import Configuration, interpret
+from dicomgate.sinks.settings import JsonlSettings
 from lab.process import wait_until
+from sinks.repository import FhirServer
 from sinks.standins import SECONDS, Source, Told
 
 RULES = """
@@ -46,3 +52,45 @@ def test_what_a_sink_has_still_to_deliver_is_needed(tmp_path: Path) -> None:
     assert delivery.needed() == 4
     assert delivery.close(SECONDS) == []
     assert len((tmp_path / "good.jsonl").read_text().splitlines()) == 3, "untouched by the others' changes"
+
+
+FEED = '[[sink]]\nname = "{0}"\nkind = "fhir"\nurl = "{1}"\nunsafe_plaintext = true\nbatch = 1\nreplay = true\n{2}\n'
+OVER_TLS = 'tls = { ca = "ca.crt" }\n'
+SYSLOG = '[[sink]]\nname = "s"\nkind = "syslog"\naddress = "127.0.0.1:6514"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        (SYSLOG + OVER_TLS, True),
+        (SYSLOG + OVER_TLS + "patient_ids = false\n", False),
+        (SYSLOG + "unsafe_plaintext = true\n", False),
+        (SYSLOG + "unsafe_plaintext = true\npatient_ids = true\n", True),
+        (FEED.format("f", "http://127.0.0.1/fhir", ""), False),
+        (FEED.format("f", "https://127.0.0.1/fhir", "").replace("unsafe_plaintext = true\n", ""), True),
+    ],
+)
+def test_patients_are_named_over_tls_only_unless_the_file_says_otherwise(
+    tmp_path: Path, table: str, named: bool
+) -> None:
+    (sink,) = configuration(tmp_path, table).sinks
+    assert not isinstance(sink, JsonlSettings)
+    assert sink.patient_ids is named
+
+
+def test_only_who_is_to_name_patients_is_told_of_them(tmp_path: Path) -> None:
+    source, told = Source(), Told()
+    source.add("1.2.0")
+    with FhirServer() as trusted, FhirServer() as other:
+        delivery = Delivery(source, told.report, told.passed, lambda record: PatientId("4711", "NORTH"))
+        delivery.apply(
+            configuration(
+                tmp_path,
+                FEED.format("trusted", trusted.url, "patient_ids = true"),
+                FEED.format("other", other.url, ""),
+            )
+        )
+        wait_until(lambda: trusted.events and other.events, SECONDS, "the event at both")
+        assert delivery.close(SECONDS) == []
+        assert "4711" in json.dumps(trusted.events)
+        assert "4711" not in json.dumps(other.events)

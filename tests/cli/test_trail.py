@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -239,3 +240,35 @@ def test_rotating_the_key_is_on_record(run: Run, trail: Trail) -> None:
     ]
     assert path.read_text().strip() not in json.dumps(records)
     assert trail.verify().holds
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("list", ()),
+        ("search", ("--event", "operation")),
+        ("export", ("--format", "csv")),
+        ("verify", ()),
+        ("prove", ("3",)),
+    ],
+)
+def test_who_reads_the_trail_is_in_it(run: Run, trail: Trail, action: str, arguments: tuple[str, ...]) -> None:
+    trail.write(names(1, 26))
+    before = run("verify", *CONFIG, "--json")
+    assert run(action, *arguments, *CONFIG).code == 0
+    records = [json.loads(line) for line in run("list", *CONFIG, "--json").out.splitlines()]
+    used = [record["detail"] for record in records if record["event"] == "audit_log_used"]
+    assert [each["action"] for each in used] == ["verify", action], "each command once, behind what it has read"
+    assert used[0]["operator"]
+    assert json.loads(before.out)["holds"]
+    assert trail.verify().holds
+
+
+def test_who_may_not_write_the_trail_may_read_it(run: Run, trail: Trail) -> None:
+    holder = sqlite3.connect(trail.folder / "gate.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    done = run("list", *CONFIG)
+    holder.close()
+    assert (done.code, len(done.out.splitlines()) > 0) == (0, True)
+    assert "this use of the trail is not in it: " in done.err
+    assert "database is locked" in done.err

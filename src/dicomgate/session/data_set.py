@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dicomgate.audit.patient import PatientId
 from dicomgate.session.fragments import Fragments
@@ -22,8 +22,8 @@ DEEPEST = 16
 LONGEST_VALUE = 256
 """Bytes of a value: 64 characters (PS3.5 6.2, LO and UI) of at most four."""
 
-_PIECE = 2048
-"""Bytes that are copied and walked at a time: the head of an ordinary image."""
+_PIECE = 4096
+"""Bytes that are copied and walked at a time: more than the head of an ordinary image."""
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 """Deflated as a whole (PS3.5 A.5, A.6, A.11)."""
@@ -59,16 +59,29 @@ _CODECS: Mapping[bytes, str] = {
 
 
 class _Encoding(NamedTuple):
+    """How an element begins; VRs are numbers, because those are compared faster."""
+
     explicit: bool
-    words: Struct
-    """Group, element, length: of every item, and of Implicit VR."""
-    with_vr: Struct
+    header: Struct
+    """Group, element and length; in Explicit VR the VR before the length."""
+    item: Struct
+    """Group, element and length of an item, which has no VR."""
     long: Struct
+    long_form: frozenset[int]
+    unknown: int
 
 
-_IMPLICIT_LITTLE = _Encoding(False, Struct("<HHI"), Struct("<HH2sH"), Struct("<I"))
-_EXPLICIT_LITTLE = _IMPLICIT_LITTLE._replace(explicit=True)
-_EXPLICIT_BIG = _Encoding(True, Struct(">HHI"), Struct(">HH2sH"), Struct(">I"))
+def _encoding(order: Literal["little", "big"], *, explicit: bool) -> _Encoding:
+    sign = "<" if order == "little" else ">"
+    item = Struct(sign + "HHI")
+    long_form = frozenset(int.from_bytes(vr, order) for vr in _LONG_FORM)
+    header = Struct(sign + "HHHH") if explicit else item
+    return _Encoding(explicit, header, item, Struct(sign + "I"), long_form, int.from_bytes(b"UN", order))
+
+
+_IMPLICIT_LITTLE = _encoding("little", explicit=False)
+_EXPLICIT_LITTLE = _encoding("little", explicit=True)
+_EXPLICIT_BIG = _encoding("big", explicit=True)
 _ENCODINGS = {_IMPLICIT: _IMPLICIT_LITTLE, _BIG_ENDIAN: _EXPLICIT_BIG}
 """Every other transfer syntax is Explicit VR Little Endian (PS3.5 A.4)."""
 
@@ -208,37 +221,38 @@ class DataSetHead:
         self._rest = data[position:]
 
     def _outside(self, data: bytes, position: int) -> int:
-        """Walk elements of the data set itself; where it ended."""
-        explicit, words, with_vr, long = self._encoding
-        end, last, vr = len(data), self._last, b""
-        while (start := position + 8) <= end:
+        """Walk elements of the data set itself; where it ended. An ordinary image has a hundred: no step too many."""
+        encoding, values = self._encoding, self._values
+        explicit, header, long_form = encoding.explicit, encoding.header.unpack_from, encoding.long_form
+        last, start, vr, end = self._last, position, 0, len(data) - 8
+        while position <= end:
             if explicit:
-                group, element, vr, length = with_vr.unpack_from(data, position)
-                if vr in _LONG_FORM:
-                    if start + 4 > end:
+                group, element, vr, length = header(data, position)
+                start = position + 8
+                if vr in long_form:
+                    if position + 12 > len(data):
+                        start = position
                         break
-                    (length,) = long.unpack_from(data, start)
+                    (length,) = encoding.long.unpack_from(data, start)
                     start += 4
             else:
-                group, element, length = words.unpack_from(data, position)
+                group, element, length = header(data, position)
+                start = position + 8
             tag = group << 16 | element
-            if tag > _LAST_WANTED:
-                self.ended = True
+            if not last < tag <= _LAST_WANTED:
+                self.ended, self._broken = True, tag <= last
                 return position
-            if tag <= last:
-                self._break()
-                return position
-            if tag in _WANTED and length <= LONGEST_VALUE and (vr not in _LONG_FORM or vr == b"UN"):
-                if start + length > end:
+            if tag in _WANTED and length <= LONGEST_VALUE and (vr not in long_form or vr == encoding.unknown):
+                if start + length > len(data):
+                    start = position
                     break
-                self._values[tag] = data[start : start + length]
+                values[tag] = data[start : start + length]
             last = tag
-            if length == _UNDEFINED:
-                self._last = last
-                self._enter(False, vr == b"UN")
-                return start
             position = start + length
         self._last = last
+        if position - start == _UNDEFINED:
+            self._enter(False, explicit and vr == encoding.unknown)
+            return start
         return position
 
     def _inside(self, data: bytes, position: int) -> int:
@@ -247,7 +261,7 @@ class DataSetHead:
         while self._open and not self.ended and (start := position + 8) <= end:
             in_item, behind = self._open[-1]
             encoding = self._encoding
-            group, element, length = encoding.words.unpack_from(data, position)
+            group, element, length = encoding.item.unpack_from(data, position)
             if group == _ITEM_GROUP:
                 if element == _ITEM and not in_item:
                     if length == _UNDEFINED:
@@ -264,16 +278,16 @@ class DataSetHead:
             if not in_item:
                 self._break()
                 continue
-            vr = b""
+            vr = 0
             if encoding.explicit:
-                _, _, vr, length = encoding.with_vr.unpack_from(data, position)
-                if vr in _LONG_FORM:
+                _, _, vr, length = encoding.header.unpack_from(data, position)
+                if vr in encoding.long_form:
                     if start + 4 > end:
                         break
                     (length,) = encoding.long.unpack_from(data, start)
                     start += 4
             if length == _UNDEFINED:
-                self._enter(False, vr == b"UN")
+                self._enter(False, vr == encoding.unknown)
                 length = 0
             position = start + length
         return position

@@ -272,3 +272,22 @@ def test_who_may_not_write_the_trail_may_read_it(run: Run, trail: Trail) -> None
     assert (done.code, len(done.out.splitlines()) > 0) == (0, True)
     assert "this use of the trail is not in it: " in done.err
     assert "database is locked" in done.err
+
+
+def test_a_patient_and_a_study_can_be_followed(run: Run, trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("pseudonym", *CONFIG).code == 2, "nobody has made a key yet"
+    run("rotate-key", *CONFIG)
+    monkeypatch.setattr("sys.stdin", io.StringIO("4711\n"))
+    jane = run("pseudonym", *CONFIG).out.strip()
+    monkeypatch.setattr("sys.stdin", io.StringIO("4711\n"))
+    elsewhere = run("pseudonym", *CONFIG, "--issuer", "SOUTH").out.strip()
+    assert jane != elsewhere
+    trail.write(["hers"], patient=jane, study_instance_uid="1.2.3", sealed_patient="c2VhbGVk")
+    trail.write(["another's"], patient=elsewhere, study_instance_uid="1.2.3")
+    for asked, found in ((("--patient", jane), ["hers"]), (("--study", "1.2.3"), ["hers", "another's"])):
+        done = run("search", *CONFIG, "--json", *asked)
+        assert [json.loads(line)["association"] for line in done.out.splitlines()] == found
+        assert "c2VhbGVk" not in done.out
+    assert "c2VhbGVk" not in run("export", *CONFIG, "--format", "csv").out
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert run("pseudonym", *CONFIG).code == 2

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from dicomgate.audit.record import SHOWN, Event, Outcome, Record
 from dicomgate.audit.table import csv_lines
 from dicomgate.cli.speech import AsJson, ConfigFile, say
-from dicomgate.cli.trail import check_proof, print_public_key, prove, record_use, rotate_key, verify
+from dicomgate.cli.trail import check_proof, print_pseudonym, print_public_key, prove, record_use, rotate_key, verify
 from dicomgate.config.load import load
 from dicomgate.policy.model import Verb
 from dicomgate.store.database import open_store
@@ -35,6 +35,10 @@ ByCalled = Annotated[str | None, typer.Option("--called", help="Called AE title.
 ByAddress = Annotated[str | None, typer.Option("--address")]
 ByPeer = Annotated[str | None, typer.Option("--peer")]
 ByVerb = Annotated[Verb | None, typer.Option("--verb")]
+ByStudy = Annotated[str | None, typer.Option("--study", help="Study Instance UID.")]
+ByPatient = Annotated[
+    str | None, typer.Option("--patient", metavar="PSEUDONYM", help="As `audit pseudonym` prints it.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1)]
 
 
@@ -74,6 +78,8 @@ def audit_search(
     address: ByAddress = None,
     peer: ByPeer = None,
     verb: ByVerb = None,
+    study: ByStudy = None,
+    patient: ByPatient = None,
     limit: Limit = None,
 ) -> None:
     """The records that match everything given, oldest first."""
@@ -89,6 +95,8 @@ def audit_search(
         address=address,
         peer=peer,
         verb=verb,
+        study=study,
+        patient=patient,
         limit=limit,
     )
     with trail(config, "search") as engine:
@@ -107,6 +115,8 @@ def audit_export(
     address: ByAddress = None,
     peer: ByPeer = None,
     verb: ByVerb = None,
+    study: ByStudy = None,
+    patient: ByPatient = None,
 ) -> None:
     """The records that match everything given, with every field, oldest first."""
     question = Question(
@@ -118,6 +128,8 @@ def audit_export(
         address=address,
         peer=peer,
         verb=verb,
+        study=study,
+        patient=patient,
     )
     with trail(config, "export") as engine:
         found = numbered(engine, **question)
@@ -180,4 +192,5 @@ audit.command()(verify)
 audit.command()(prove)
 audit.command("check-proof")(check_proof)
 audit.command("public-key")(print_public_key)
+audit.command("pseudonym")(print_pseudonym)
 audit.command("rotate-key")(rotate_key)

@@ -1,4 +1,4 @@
-"""`dicomgate audit verify / prove / check-proof / public-key / rotate-key`: what the trail proves, and its keys."""
+"""`dicomgate audit verify / prove / check-proof / public-key / pseudonym / rotate-key`: proofs, and the trail's keys."""
 
 import json
 import sys
@@ -13,11 +13,12 @@ from sqlalchemy import Engine
 
 from dicomgate.audit.checkpoint import LARGEST_NOTE, Checkpoint, CheckpointError, PublicKey, notes, opened
 from dicomgate.audit.proof import LARGEST_PROOF, Proof, ProofError, proven
+from dicomgate.audit.pseudonym import Identifier
 from dicomgate.audit.record import Event, Outcome, Record
 from dicomgate.cli.speech import DENIED, AsJson, ConfigFile, fail, operator, say
 from dicomgate.config.load import Configuration, load
 from dicomgate.store.database import StoreError, open_copy, open_store, path_of, state_path
-from dicomgate.store.keys import public_key, public_path, rotate_pseudonym_key, verify_ed25519
+from dicomgate.store.keys import pseudonym_key, public_key, public_path, rotate_pseudonym_key, verify_ed25519
 from dicomgate.store.proving import prove as prove_record
 from dicomgate.store.proving import sequence_of
 from dicomgate.store.settings import TrailSettings
@@ -125,6 +126,23 @@ def print_public_key(config: ConfigFile) -> None:
     configuration = load(config, files=False)
     store = state_path(configuration.state, configuration.base)
     say([str(public_key(public_path(configuration.trail.signing_key_of(store))))])
+
+
+def print_pseudonym(
+    config: ConfigFile,
+    issuer: Annotated[str, typer.Option("--issuer", metavar="TEXT", help="Issuer of Patient ID, if any.")] = "",
+) -> None:
+    """Print the pseudonym of a Patient ID, which is read from stdin: a command line is seen by others, and kept."""
+    configuration = load(config, files=False)
+    path = configuration.trail.pseudonym_key_of(state_path(configuration.state, configuration.base))
+    if not path.exists():
+        fail(f"{path}: there is no key of pseudonyms", "dicomgate run makes it")
+    if sys.stdin.isatty():
+        print("Patient ID: ", end="", file=sys.stderr, flush=True)
+    value = sys.stdin.readline().strip()
+    if not value:
+        fail("expected a Patient ID on stdin, came nothing", "dicomgate audit pseudonym -c FILE < FILE_WITH_THE_ID")
+    say([pseudonym_key(path).pseudonym(Identifier.PATIENT_ID, value, issuer)])
 
 
 def rotate_key(config: ConfigFile) -> None:

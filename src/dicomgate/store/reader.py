@@ -28,6 +28,8 @@ class Question(TypedDict, total=False):
     address: str | None
     peer: str | None
     verb: str | None
+    study: str | None
+    patient: str | None
     limit: int | None
     newest_first: bool
 
@@ -52,7 +54,7 @@ def numbered(engine: Engine, **question: Unpack[Question]) -> Iterator[tuple[int
     return islice(_records(engine, asked, question.get("newest_first", False)), question.get("limit"))
 
 
-_COLUMNS = {"calling": "calling_ae_title", "called": "called_ae_title"}
+_COLUMNS = {"calling": "calling_ae_title", "called": "called_ae_title", "study": "study_instance_uid"}
 
 
 def _is_equal(name: str, value: object) -> bool:

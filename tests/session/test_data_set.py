@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dicomgate.audit.patient import PatientId
 from dicomgate.session import data_set
-from dicomgate.session.data_set import DEEPEST, LONGEST_VALUE, MOST_WALKED, About, DataSetHead
+from dicomgate.session.data_set import DEEPEST, LONGEST_VALUE, MOST_ELEMENTS, MOST_INFLATED, About, DataSetHead
 from dicomgate.wire.framer import DataRun, Framer
 from playbook import p_data, pdv
 
@@ -245,17 +245,17 @@ def test_a_value_that_is_too_long_is_passed_over() -> None:
 
 def test_what_a_length_skips_costs_nothing_and_what_is_walked_has_an_end() -> None:
     uid = text((0x20, 0xD), "1.2.3", b"UI")
-    big = Element((9, 0x1010), b"OB", bytes(10 * MOST_WALKED))
+    big = Element((9, 0x1010), b"OB", bytes(1 << 20))
     assert about([big, uid]) == About("1.2.3")
-    many = Element((9, 0x1010), b"SQ", [[]] * (MOST_WALKED // 8), undefined=True)
+    many = Element((9, 0x1010), b"SQ", [[]] * MOST_ELEMENTS, undefined=True)
     head = head_of(encoded([many, uid], EXPLICIT))
     assert (head.ended, head.about(identifier=False)) == (True, About())
 
 
 def test_a_deflated_bomb_is_not_inflated() -> None:
-    bomb = [Element((9, 0x1010), b"OB", bytes(100 * MOST_WALKED)), text((0x20, 0xD), "1.2.3", b"UI")]
+    bomb = [Element((9, 0x1010), b"OB", bytes(100 * MOST_INFLATED)), text((0x20, 0xD), "1.2.3", b"UI")]
     head = head_of(encoded(bomb, DEFLATED), DEFLATED)
-    assert (head.ended, head._walked, head.about(identifier=False)) == (True, MOST_WALKED, About())
+    assert (head.ended, head._inflated, head.about(identifier=False)) == (True, MOST_INFLATED, About())
 
 
 def test_sequences_in_sequences_have_an_end() -> None:

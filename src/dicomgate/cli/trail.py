@@ -1,4 +1,4 @@
-"""`dicomgate audit verify / prove / check-proof / public-key / pseudonym / rotate-key`: proofs, and the trail's keys."""
+"""`dicomgate audit verify`, `prove`, `check-proof`, `public-key`, `pseudonym`, `rotate-key`: proofs and keys."""
 
 import json
 import sys

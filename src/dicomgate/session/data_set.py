@@ -15,8 +15,10 @@ from dicomgate.audit.patient import PatientId
 from dicomgate.session.fragments import Fragments
 from dicomgate.wire.text import is_valid_uid
 
-MOST_WALKED = 64 * 1024
-"""Bytes of elements that are walked, and of a deflated data set all bytes; what a length skips does not count."""
+MOST_ELEMENTS = 4096
+"""Elements and items that are walked; what a length skips costs nothing."""
+MOST_INFLATED = 64 * 1024
+"""Bytes of a deflated data set: there, what is skipped has to be inflated."""
 DEEPEST = 16
 """Sequences of undefined length inside one another."""
 LONGEST_VALUE = 256
@@ -102,15 +104,16 @@ class DataSetHead:
 
     __slots__ = (
         "_broken",
+        "_elements",
         "_encoding",
         "_fragments",
         "_inflate",
+        "_inflated",
         "_last",
         "_open",
         "_rest",
         "_skip",
         "_values",
-        "_walked",
         "ended",
     )
 
@@ -125,16 +128,15 @@ class DataSetHead:
         self._rest = b""  # the beginning of an element, of which more is to come
         self._skip = 0  # bytes of a value that nobody wants
         self._open: list[tuple[bool, _Encoding]] = []  # sequences (False) and items (True), and how it goes on behind
-        self._walked = 0
+        self._elements = MOST_ELEMENTS  # that may still be walked
+        self._inflated = 0
         self._broken = False
 
     def feed(self, wire: memoryview | bytes) -> None:
         """Take more of it."""
         for fragment in self._fragments.of(wire):
-            if self._inflate is not None:
-                self._take(self._inflated(self._inflate, fragment))
-            else:
-                self._take(fragment)
+            self._take(fragment if self._inflate is None else self._clear(self._inflate, fragment))
+            self.ended = self.ended or self._inflated >= MOST_INFLATED
             if self.ended:
                 return
 
@@ -179,32 +181,25 @@ class DataSetHead:
 
     # -- walking -------------------------------------------------------------------------------------------
 
-    def _inflated(self, inflate: "zlib._Decompress", fragment: memoryview) -> memoryview:
-        """At most what may still be walked: a few bytes can stand for a thousand times as many."""
+    def _clear(self, inflate: "zlib._Decompress", fragment: memoryview) -> memoryview:
+        """No more than may be: a few bytes can stand for a thousand times as many."""
         try:
-            data = inflate.decompress(fragment, MOST_WALKED - self._walked)
+            data = inflate.decompress(fragment, MOST_INFLATED - self._inflated)
         except zlib.error:
             self._break()
             return memoryview(b"")
-        self._walked += len(data)
-        self.ended = self.ended or self._walked >= MOST_WALKED
+        self._inflated += len(data)
         return memoryview(data)
 
     def _take(self, fragment: memoryview) -> None:
-        while fragment:
+        while fragment and not self.ended:
             if self._skip:
                 jump = min(self._skip, len(fragment))
                 self._skip -= jump
                 fragment = fragment[jump:]
-                continue
-            piece = fragment[:_PIECE]
-            fragment = fragment[_PIECE:]
-            self._walk(self._rest + bytes(piece))
-            if self.ended:
-                return
-            if self._inflate is None:
-                self._walked += len(piece)
-                self.ended = self._walked >= MOST_WALKED
+            else:
+                self._walk(self._rest + bytes(fragment[:_PIECE]))
+                fragment = fragment[_PIECE:]
 
     def _walk(self, data: bytes) -> None:
         """`data` begins with an element, and what is left of it is kept."""
@@ -225,7 +220,8 @@ class DataSetHead:
         encoding, values = self._encoding, self._values
         explicit, header, long_form = encoding.explicit, encoding.header.unpack_from, encoding.long_form
         last, start, vr, end = self._last, position, 0, len(data) - 8
-        while position <= end:
+        elements = self._elements
+        while position <= end and elements:
             if explicit:
                 group, element, vr, length = header(data, position)
                 start = position + 8
@@ -249,7 +245,9 @@ class DataSetHead:
                 values[tag] = data[start : start + length]
             last = tag
             position = start + length
-        self._last = last
+            elements -= 1
+        self._last, self._elements = last, elements
+        self.ended = not elements
         if position - start == _UNDEFINED:
             self._enter(False, explicit and vr == encoding.unknown)
             return start
@@ -274,6 +272,7 @@ class DataSetHead:
                 else:
                     self._break()
                 position = start + length
+                self._walked_one()
                 continue
             if not in_item:
                 self._break()
@@ -290,7 +289,12 @@ class DataSetHead:
                 self._enter(False, vr == encoding.unknown)
                 length = 0
             position = start + length
+            self._walked_one()
         return position
+
+    def _walked_one(self) -> None:
+        self._elements -= 1
+        self.ended = self.ended or not self._elements
 
     def _enter(self, item: bool, unknown: bool) -> None:
         """The content of UN with an undefined length is Implicit VR Little Endian (PS3.5 6.2.2)."""

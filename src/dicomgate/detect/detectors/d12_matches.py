@@ -14,7 +14,7 @@ _TIMES = 5
 
 
 class Matches(Detector):
-    """Matches of C-FIND stand in for patients: no data set is read. Worklists do not count."""
+    """Matches of C-FIND stand in for patients: answers are not read. Worklists do not count."""
 
     id = "D12"
     title = "many matches shown to one party"

@@ -161,7 +161,14 @@ def test_sighup_with_a_bad_file_keeps_everything_and_says_why(
             assert said in str(logged(gate, "configuration_refused")[-1]["reason"])
             echo_works(*running)
         gate.configuration.write_text(text, encoding="utf-8")
-        assert len(gate.records(event="configuration_refused", outcome="failure")) == len(bad)
+        key = tmp_path / "gate.pseudonym-key"
+        sound = key.read_text(encoding="ascii")
+        key.write_text("no key", encoding="ascii")
+        gate.sighup()
+        wait_until(lambda: len(logged(gate, "configuration_refused")) == len(bad) + 1, 10, "the key")
+        assert "expected a pseudonym key" in str(logged(gate, "configuration_refused")[-1]["reason"])
+        key.write_text(sound, encoding="ascii")
+        assert len(gate.records(event="configuration_refused", outcome="failure")) == len(bad) + 1
         echo_works(*associated(gate, archive, parties))
 
 

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomgate.config.load import load
 from dicomgate.store.database import StoreError, open_store
 from dicomgate.store.reader import numbered
 from lab.process import Address, LabError, Process, read, running, wait_until
@@ -57,9 +57,9 @@ class Gate:
         """Its audit records in which every named field has the given value, oldest first."""
         # Past the command line: whoever reads the trail there leaves a record, and a test that waits would fill it.
         time.sleep(WRITTEN)
-        state = tomllib.loads(self.configuration.read_text(encoding="utf-8"))["gate"]["state"]
+        configuration = load(self.configuration, files=False)
         try:
-            every = list(numbered(open_store(state, self.configuration.parent, read_only=True)))
+            every = list(numbered(open_store(configuration.state, configuration.base, read_only=True)))
         except StoreError as error:
             raise LabError(f"the trail cannot be read: {error}") from None
         found = ({"sequence": number, **json.loads(json.dumps(record.as_json()))} for number, record in every)

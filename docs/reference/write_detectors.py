@@ -33,17 +33,30 @@ proved anything, the party (its user, or its AE title) once it was admitted, nob
 ENDING = """\
 ## What is not seen
 
-The gate reads no pixel data and keeps no data set, so these of the catalogue it was planned with do not exist here:
-stepped queries (D13), slow harvests over a month (D18), retrievals without an order (D19), images that contradict
-themselves (D21, D22), payloads inside objects (D24), compression bombs, deep nesting and wrong pixel geometry (D30 to
-D32). D20 goes by the digest of what is stored, where an archive has [`tamper`](../howto/tamper-alarm.md).
+The gate reads no pixel data and keeps no data set. So these of the catalogue it was planned with do not exist here, and
+`dicomgate watch`, which sees less, has them neither:
 
-D11 looks at the keys of a C-FIND while they are relayed, up to 16 KiB and in the two uncompressed little-endian
-transfer syntaxes, and keeps one bit. A query whose keys match everything in another way (a date range of a century)
-is not taken for one without keys; D12 counts what it brings. D12 counts matches, not patients. D16 cannot see images
-that an archive sends past the gate, and takes 512 KiB for each of them.
+| ID | Would find | Why not |
+|---|---|---|
+| D21 | a new instance in a study that was closed | only the archive or the RIS knows which study is closed. The date inside an object says when it was taken: every prior that is imported from a disc would be a finding |
+| D22 | one study with two patients | name and ID of every object would have to be read and remembered for months, be it as pseudonyms. They stand behind everything that is read today (group 0008), and in some transfer syntaxes inside what is deflated |
+| D24 | programs hidden in objects | the preamble of a file is not sent by a C-STORE, so it cannot be seen on the way. An encapsulated document or a private element may stand anywhere in an object; finding it means to parse all of it |
+| D30 | deflated bombs | the gate inflates at most the first 4 KiB of an object (with `tamper`), so it cannot be hit, and the ratio is not known. Deflated transfer syntaxes are refused unless `transfer_syntaxes` of a peer names them |
+| D32 | pixels that contradict their header | that takes group 0028, the pixel data, and a decoder for each transfer syntax: the code that is attacked that way |
 
-In `mode = "monitor"` of the gate nobody is refused for his name, so D01 to D03 find little. D23 goes on finding.
+And these see a part:
+
+- D11, D13 and D31 go by the keys of a C-FIND, which are read while they pass, up to 16 KiB and in the two uncompressed
+  little-endian transfer syntaxes. Of them one bit, one slice and one number are kept. A query that matches everything
+  in another way (a date range of a century, each day in random order over weeks) is not found by them; D12 counts what
+  it brings. D31 sees queries only: how deeply a stored object is nested is not read.
+- D12 counts matches, not patients. D18 counts retrievals, not studies. D19 knows whether a party asked before, not
+  whether it asked for this.
+- D16 cannot see images that an archive sends past the gate, and takes 512 KiB for each of them.
+- D20 goes by the digest of what is stored, where an archive has [`tamper`](../howto/tamper-alarm.md).
+
+In `mode = "monitor"` of the gate nobody is refused for his name, so D01 to D03 find little. D23 goes on finding. What
+a watcher on a mirror port can feed them is told in [its own page](../howto/watch.md#what-the-detectors-can-see).
 """
 
 

@@ -6,7 +6,9 @@ What goes on, all of it harmless:
   every minute; two of them keep four associations open at once, and all send again what they kept after the archive
   was restarted at two in the night;
 - 40 workstations query (with a key), retrieve by C-MOVE to themselves, and open their patient list (up to 80 matches)
-  every quarter of an hour; each proposes 60 presentation contexts, and now and then closes without having asked;
+  every quarter of an hour, mostly that of today, now and then that of another day of the last week; each proposes 60
+  presentation contexts, and now and then closes without having asked;
+- twice a day somebody at a workstation reads back through seven days in a few minutes;
 - 6 teleradiology readers behind changing addresses retrieve by C-GET; two of them share one AE title;
 - a router prefetches tomorrow's patients from 22 to 24 o'clock, 8 GB in an hour;
 - a device whose rule was forgotten tries every ten minutes; a viewer has a wrong move destination and is tried twice;
@@ -17,6 +19,7 @@ What goes on, all of it harmless:
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from dicomgate.audit.record import Event, Outcome, Record
 
@@ -98,13 +101,28 @@ class Day:
             who |= {"peer": "workstations", "rule": "peer[workstations].may", "contexts": 60}
             for quarter in range(4 * 7, 4 * 18):
                 matches = self._random.randint(10, 80)
-                query = {"verb": "find", "command": "C_FIND_RQ", "detail": {"responses": matches + 1}}
+                back = 0 if self._random.random() < 0.8 else self._random.randint(1, 7)
+                told = {"responses": matches + 1, "step": self._date(back)}
+                query = {"verb": "find", "command": "C_FIND_RQ", "detail": told}
                 asked = [] if self._random.random() < 0.01 else [query]
                 self._association(quarter * 900.0 + number, 2.0, asked, **who)  # type: ignore[arg-type]
             for at in self._times(15, 7, 18):
                 moved = {"verb": "move", "command": "C_MOVE_RQ", "move_destination": f"WS{number}"}
                 moved["detail"] = {"responses": 200, "completed_sub_operations": 200}  # type: ignore[assignment]
                 self._association(at, 20.0, [moved], **who)  # type: ignore[arg-type]
+
+        for at in self._times(2, 8, 17):
+            who = {"address": "10.1.3.5", "calling_ae_title": "WS5", "called_ae_title": "ARCHIVE"}
+            who |= {"peer": "workstations", "rule": "peer[workstations].may"}
+            lists = [
+                {"verb": "find", "command": "C_FIND_RQ", "detail": {"responses": 40, "step": self._date(back)}}
+                for back in range(7)
+            ]
+            self._association(at, 400.0, list(lists), **who)  # type: ignore[arg-type]
+
+    def _date(self, back: int) -> str:
+        """A list of one day, `back` days ago, as a query of it is told."""
+        return f"study_date {datetime.fromtimestamp(self._midnight - back * 24 * HOUR, UTC):%Y%m%d}"
 
     def _readers(self) -> None:
         for number in range(1, 7):

@@ -101,7 +101,7 @@ def calls(*names: str) -> Iterator[ast.Call]:
 
 def detail_keys() -> Iterator[str]:
     """The keys that the code puts into `detail`: of displays, and of assignments to a dict of that name."""
-    homes = ("detail", "proposal")
+    homes = ("detail", "proposed", "asked_for")
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

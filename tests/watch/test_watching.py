@@ -16,6 +16,7 @@ from dicomgate.watch.capture import CaptureError, read_file
 from dicomgate.watch.conversation import End, Kind
 from dicomgate.watch.parties import Parties, Remark
 from dicomgate.watch.streams import Gap, Stream
+from dicomgate.watch.surroundings import Surroundings
 from dicomgate.watch.watcher import Seen, Watcher
 from dicomgate.wire.codec import encode
 from dicomgate.wire.pdu import ReleaseReply, ReleaseRequest
@@ -257,7 +258,7 @@ def test_no_capture_file_raises_anything_else(tmp_path_factory: pytest.TempPathF
 def test_a_configuration_says_who_goes_past_the_gate() -> None:
     rules = hospital().rules
     assert isinstance(Policy(rules), Policy)
-    parties = Parties(rules, frozenset({"10.1.1.5"}))
+    parties = Parties(Surroundings(rules, frozenset({"10.1.1.5"})))
     gate, stranger = "10.1.1.5", "10.1.9.9"
     parties.add(watched(conversation(server=(gate, 104)).frames))
     parties.add(watched(conversation(client=(gate, 40000)).frames))

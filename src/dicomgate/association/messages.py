@@ -42,6 +42,11 @@ class MessageReader:
     def between_messages(self) -> bool:
         return self._context == 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of a command set whose rest is due."""
+        return len(self._command)
+
     def fragment(self, frame: CommandFragment) -> CommandReceived | Incomplete | Malformed:
         """Take a piece of a command set."""
         if self._awaiting_data:

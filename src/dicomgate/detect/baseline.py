@@ -83,9 +83,17 @@ class Known:
         """Has this key had any value?"""
         return self._values.get(key) is not None
 
+    def begin(self, time: float) -> None:
+        """Records are being looked at: learning goes on from the first of them, whether or not it has a value."""
+        self._began = time if self._began is None else min(self._began, time)
+
+    def is_learning(self, time: float) -> bool:
+        """Is what is usual not known yet?"""
+        return self._began is None or time - self._began < self._learn
+
     def is_new(self, key: str, value: str, time: float) -> bool:
         """Note it. True when it was never seen before and the time of learning is over."""
-        self._began = time if self._began is None else min(self._began, time)
+        self.begin(time)
         values = self._values.get(key)
         if values is None:
             values = {}
@@ -95,7 +103,7 @@ class Known:
         values[value] = None
         if len(values) > self._most:
             del values[next(iter(values))]
-        return time - self._began >= self._learn
+        return not self.is_learning(time)
 
     def memory(self) -> dict[str, Any]:
         return {"began": self._began, "values": {key: list(values) for key, values in self._values.items()}}

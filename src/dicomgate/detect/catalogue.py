@@ -13,10 +13,13 @@ from dicomgate.detect.detectors.d09_scanner_marks import ScannerMarks
 from dicomgate.detect.detectors.d10_capability_sweep import CapabilitySweep
 from dicomgate.detect.detectors.d11_open_query import OpenQuery
 from dicomgate.detect.detectors.d12_matches import Matches
+from dicomgate.detect.detectors.d13_stepped_queries import SteppedQueries
 from dicomgate.detect.detectors.d14_new_destination import NewDestination
 from dicomgate.detect.detectors.d15_destinations_tried import DestinationsTried
 from dicomgate.detect.detectors.d16_volume import Volume
 from dicomgate.detect.detectors.d17_odd_hours import OddHours
+from dicomgate.detect.detectors.d18_slow_harvest import SlowHarvest
+from dicomgate.detect.detectors.d19_blind_retrieval import BlindRetrieval
 from dicomgate.detect.detectors.d20_altered_instance import AlteredInstance
 from dicomgate.detect.detectors.d23_role_violation import RoleViolation
 from dicomgate.detect.detectors.d25_dangerous_names import DangerousNames
@@ -24,6 +27,7 @@ from dicomgate.detect.detectors.d26_malformed import Malformed
 from dicomgate.detect.detectors.d27_length_lie import LengthLie
 from dicomgate.detect.detectors.d28_slow import Slow
 from dicomgate.detect.detectors.d29_crowd import Crowd
+from dicomgate.detect.detectors.d31_deep_query import DeepQuery
 from dicomgate.detect.detectors.d33_downgrade import Downgrade
 from dicomgate.detect.detectors.d34_bad_certificates import BadCertificates
 from dicomgate.detect.detectors.d35_changed_archive import ChangedArchive
@@ -44,10 +48,13 @@ DETECTORS: tuple[type[Detector], ...] = (
     CapabilitySweep,
     OpenQuery,
     Matches,
+    SteppedQueries,
     NewDestination,
     DestinationsTried,
     Volume,
     OddHours,
+    SlowHarvest,
+    BlindRetrieval,
     AlteredInstance,
     RoleViolation,
     DangerousNames,
@@ -55,6 +62,7 @@ DETECTORS: tuple[type[Detector], ...] = (
     LengthLie,
     Slow,
     Crowd,
+    DeepQuery,
     Downgrade,
     BadCertificates,
     ChangedArchive,

@@ -99,7 +99,7 @@ class Guard:
                 continue
             try:
                 detector.recall(memory)
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
                 self._troubles.append(Trouble(name, "what it had learned cannot be read; it learns anew"))
 
     def _clock(self, time: float) -> float:

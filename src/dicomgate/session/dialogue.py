@@ -444,7 +444,7 @@ class Dialogue:
 def _read_identifier(operation: Operation, identifier: IdentifierReader, run: DataRun) -> None:
     identifier.feed(run.wire)
     if run.last:
-        operation.unrestricted = identifier.is_unrestricted
+        operation.query = identifier.told()
         operation.identifier = None  # nothing of it is kept
 
 

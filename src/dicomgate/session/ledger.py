@@ -1,7 +1,7 @@
 """The records of one association: every fact leaves here with where, who and under which rule."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicomgate.audit.patient import Conceal, Concealed, PatientId
 from dicomgate.audit.record import NO_DETAIL, Event, Outcome, Record
@@ -53,7 +53,8 @@ class Operation:
     responses: int = 0
     identifier: IdentifierReader | None = None
     """Of a C-FIND, while it is being sent."""
-    unrestricted: bool = False
+    query: Mapping[str, object] = field(default_factory=lambda: NO_DETAIL)
+    """What its identifier told."""
     inspection: Inspection | None = None
     """Of a C-STORE towards an archive with a tamper alarm."""
     head: DataSetHead | None = None
@@ -129,7 +130,7 @@ class Ledger:
         return self._concealed[1]
 
     def requested(self, facts: AssociationFacts, now: float) -> Record:
-        return self._record(Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=_proposal(facts.request))
+        return self._record(Event.ASSOCIATION_REQUESTED, Outcome.SUCCESS, now, detail=proposal(facts.request))
 
     def identified(self, principal: Principal) -> None:
         """From now on every record names the user, and how it is known who that is."""
@@ -235,8 +236,7 @@ class Ledger:
             "ended_by": ended_by,
         }
         if acceptor is not None:
-            named = (acceptor.implementation_class_uid, acceptor.implementation_version_name)
-            detail["acceptor_implementation"] = " ".join(name for name in named if name)
+            detail["acceptor_implementation"] = implementation(acceptor)
         return self._record(
             Event.ASSOCIATION_ENDED,
             outcome,
@@ -268,8 +268,7 @@ class Ledger:
         }
         if self._proof is not None:
             detail["proof"] = self._proof
-        if operation.unrestricted:
-            detail["unrestricted"] = True
+        detail |= operation.query
         if operation.subject.level is not None:
             detail["query_level"] = operation.subject.level
         if operation.inspection is not None and operation.inspection.version is not None:
@@ -438,18 +437,24 @@ def _transport(origin: Origin) -> Mapping[str, object]:
     return detail
 
 
-def _proposal(request: AssociateRequest) -> dict[str, object]:
+def proposal(request: AssociateRequest) -> dict[str, object]:
     """What is worth keeping of a request: the software's own name and the breadth of what it asks for."""
     told = request.user_information
-    proposal: dict[str, object] = {
+    proposed: dict[str, object] = {
         "presentation_contexts": len(request.presentation_contexts),
         "maximum_length": told.maximum_length,
         "implementation_class_uid": told.implementation_class_uid,
     }
     if told.implementation_version_name is not None:
-        proposal["implementation_version_name"] = told.implementation_version_name
+        proposed["implementation_version_name"] = told.implementation_version_name
     if told.user_identity is not None:
-        proposal["identity_type"] = int(told.user_identity.identity_type)
+        proposed["identity_type"] = int(told.user_identity.identity_type)
     if told.unknown_items:
-        proposal["unknown_items"] = told.unknown_items
-    return proposal
+        proposed["unknown_items"] = told.unknown_items
+    return proposed
+
+
+def implementation(told: UserInformation) -> str:
+    """The software of whoever says this, as it names itself (PS3.7 D.3.3.2)."""
+    named = (told.implementation_class_uid, told.implementation_version_name)
+    return " ".join(name for name in named if name)

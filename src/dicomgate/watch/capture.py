@@ -25,7 +25,9 @@ _SECTION, _INTERFACE, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 3, 6
 _RESOLUTION = 9
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
-_LOOPBACK_KIND = 772
+_LOOPBACK_KIND, _TUNNEL_KIND = 772, 65534
+_ADD_MEMBERSHIP, _PROMISCUOUS = 1, 1
+_IGNORE_OUTGOING = 23
 _BUFFER = 64 * 1024 * 1024
 _RCVBUFFORCE = 33
 
@@ -118,23 +120,33 @@ def _exactly(file: BinaryIO, size: int, path: Path) -> bytes:
 
 
 class Interface:
-    """Listens on a network interface; needs the right to (root, or CAP_NET_RAW). Sends nothing."""
+    """Listens on a network interface; needs the right to (root, or CAP_NET_RAW). Sends nothing.
+
+    What a mirror port shows is addressed to others, so the interface is asked for all of it (promiscuous).
+    """
 
     def __init__(self, name: str) -> None:
         try:
-            self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+            self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError:
             raise CaptureError("listening on an interface needs root or CAP_NET_RAW") from None
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
         try:
-            self._sock.bind((name, 0))
+            self._sock.bind((name, _ETH_P_ALL))
         except OSError as error:
             self._sock.close()
             raise CaptureError(f"interface {name}: {error.strerror}") from None
+        everything = struct.pack("iHH8s", socket.if_nametoindex(name), _PROMISCUOUS, 0, b"")
+        with suppress(OSError):  # loopback and tunnels have no such mode, and show all they have
+            self._sock.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, everything)
         self._sock.settimeout(0.5)
         self._buffer = bytearray(LARGEST_FRAME)
-        self._loopback = self._sock.getsockname()[3] == _LOOPBACK_KIND
+        kind = self._sock.getsockname()[3]
+        self._link = LinkType.RAW if kind == _TUNNEL_KIND else LinkType.ETHERNET
+        if kind == _LOOPBACK_KIND:
+            # The loopback interface shows each frame twice, going out and coming in.
+            self._sock.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         self.dropped = 0
         """Frames that the kernel had no room for, so far."""
 
@@ -143,14 +155,12 @@ class Interface:
         view = memoryview(self._buffer)
         while until is None or time.monotonic() < until:
             try:
-                size, where = self._sock.recvfrom_into(self._buffer)
+                size = self._sock.recv_into(self._buffer)
             except TimeoutError:
                 self._count()
                 yield None
                 continue
-            # The loopback interface shows each frame twice, going out and coming in.
-            if not (self._loopback and where[2] == socket.PACKET_OUTGOING):
-                yield LinkType.ETHERNET, view[:size], time.time()
+            yield self._link, view[:size], time.time()
         self._count()
 
     def close(self) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dicomgate.audit.record import iso_time
-from dicomgate.policy.model import Rules
 from dicomgate.watch.conversation import End, Kind
-from dicomgate.watch.packets import Address
+from dicomgate.watch.surroundings import Surroundings
 from dicomgate.watch.watcher import Seen
 
 MOST_ROWS = 10_000
-"""Rows that are told apart; what comes after is counted in one row of the rest."""
+"""Rows that are told apart; what comes after is only counted."""
+_MOST_NAMES = 16
+"""Names of software and of servers in one row: they are what a stranger says."""
 
 
 class Remark(StrEnum):
@@ -99,14 +100,14 @@ class Row:
 
 
 class Parties:
-    """Adds up connections. `rules` and `gates` (addresses of the gate itself) say what is wrong with a row."""
+    """Adds up connections. The surroundings say what is wrong with a row."""
 
-    def __init__(self, rules: Rules | None = None, gates: frozenset[str] = frozenset()) -> None:
-        self._rules = rules
-        self._gates = gates
+    def __init__(self, surroundings: Surroundings | None = None, most: int = MOST_ROWS) -> None:
+        self._surroundings = surroundings or Surroundings()
+        self._most = most
         self._rows: dict[Party, Row] = {}
         self.beyond = 0
-        """Connections of parties beyond MOST_ROWS."""
+        """Connections of parties beyond the table."""
 
     def add(self, seen: Iterable[Seen]) -> None:
         for each in seen:
@@ -121,7 +122,7 @@ class Parties:
             )
             row = self._rows.get(party)
             if row is None:
-                if len(self._rows) >= MOST_ROWS:
+                if len(self._rows) >= self._most:
                     self.beyond += 1
                     continue
                 row = self._rows[party] = Row(party, first=each.first, remarks=tuple(self._remarks(each)))
@@ -131,32 +132,27 @@ class Parties:
             row.lost += told.lost
             row.verbs.update(told.verbs)
             row.ends[told.end.value if told.kind is Kind.DICOM else End.CLOSED.value] += 1
-            if told.implementation_version_name:
-                row.software.add(told.implementation_version_name)
-            if told.server_name:
-                row.server_names.add(told.server_name)
+            _name(row.software, told.implementation_version_name)
+            _name(row.server_names, told.server_name)
 
     def rows(self) -> list[Row]:
         """What stands out first, then by address."""
         return sorted(self._rows.values(), key=lambda row: (-len(row.remarks), row.party))
 
     def _remarks(self, seen: Seen) -> Iterator[Remark]:
-        rules, told = self._rules, seen.conversation
-        if rules is None:
+        around, told = self._surroundings, seen.conversation
+        if around.rules is None:
             return
-        gate = str(seen.client) in self._gates or str(seen.server) in self._gates
-        archives = {(place.host, place.port) for archive in rules.archives for place in archive.endpoints}
-        peers = {(peer.endpoint.host, peer.endpoint.port) for peer in rules.peers if peer.endpoint is not None}
-        if not gate and (str(seen.server), seen.server_port) in archives | peers:
+        gate = around.is_gate(seen.client) or around.is_gate(seen.server)
+        if not gate and around.is_protected(seen.server, seen.server_port):
             yield Remark.BYPASSES
-        if told.kind is Kind.DICOM and not self._is_known(rules, seen.client, told.calling_ae_title or "", gate):
+        title = told.calling_ae_title or ""
+        if told.kind is Kind.DICOM and not around.is_known(seen.client, title):
             yield Remark.UNKNOWN
         if told.kind is Kind.DICOM and not (seen.client.is_loopback and seen.server.is_loopback):
             yield Remark.CLEAR
 
-    def _is_known(self, rules: Rules, client: Address, title: str, gate: bool) -> bool:
-        if gate and str(client) in self._gates:
-            return True  # the gate calls under its clients' titles
-        if any(peer.has_title(title) and client in peer.networks for peer in rules.peers):
-            return True
-        return any(title in archive.calling_ae_titles and client in archive.networks for archive in rules.archives)
+
+def _name(names: set[str], name: str | None) -> None:
+    if name and len(names) < _MOST_NAMES:
+        names.add(name)

@@ -30,6 +30,15 @@ class Stream:
         self._waiting: dict[int, tuple[bytes, int]] = {}
         self._held = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for earlier ones."""
+        return self._held
+
+    def is_next(self, sequence: int) -> bool:
+        """Does this number follow what was delivered, as far as that can be said while something is missing?"""
+        return bool(self._waiting) or sequence == self._expected
+
     def take(self, sequence: int, payload: memoryview, missing: int) -> Iterator[memoryview | bytes | Gap]:
         """What can be delivered now, in order. `missing` bytes behind the payload were sent and not captured."""
         ahead = _distance(self._expected, sequence)

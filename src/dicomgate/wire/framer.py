@@ -119,6 +119,11 @@ class Framer:
         """True when the last PDU is whole and nothing of the next one has come."""
         return self._kind is None and not self._carry
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept because they are a part of something."""
+        return len(self._carry) + len(self._body)
+
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that `data` completes or continues. After `Broken` everything is ignored."""
         if self._carry:

@@ -1,11 +1,11 @@
 """D07: one calling AE title is in use from two addresses at once."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Record
 from dicomgate.detect.baseline import Levels
-from dicomgate.detect.detector import MINUTE, NOTHING, Detector, address_of
+from dicomgate.detect.detector import MINUTE, NOTHING, address_of
+from dicomgate.detect.learning import LearningDetector
 from dicomgate.detect.model import Finding, Severity, Subject, SubjectKind, shown
 from dicomgate.detect.settings import DetectSettings
 from dicomgate.detect.windows import Distinct
@@ -13,7 +13,7 @@ from dicomgate.detect.windows import Distinct
 _TOLD_APART = 64
 
 
-class TitleTwice(Detector):
+class TitleTwice(LearningDetector):
     """What is usual for a title takes the place of the threshold: some titles are shared on purpose."""
 
     id = "D07"
@@ -24,22 +24,21 @@ class TitleTwice(Detector):
     threshold = 2
     unit = "addresses"
     window = 5 * MINUTE
-    learns = True
     hits = "address"
     false_positives = "pairs that stand in for each other, titles that several readers share: learned after two weeks"
 
     def __init__(self, settings: DetectSettings) -> None:
         super().__init__(settings)
         self._addresses = Distinct(self.span, _TOLD_APART)
-        self._levels = Levels(settings.learn)
+        self.learned: Levels = Levels(settings.learn)
 
     def see(self, record: Record, now: float) -> Iterable[Finding]:
         title, address = record.calling_ae_title, record.address
         if not title or not address:
             return NOTHING
         count = self._addresses.add(title, address, now)
-        usual = self._levels.usual(title, record.time)
-        self._levels.peak(title, record.time, count)
+        usual = self.learned.usual(title, record.time)
+        self.learned.peak(title, record.time, count)
         if count < max(self.limit, (usual or 0) + 1):
             return NOTHING
         ago = self._addresses.since(title, now)
@@ -60,9 +59,3 @@ class TitleTwice(Detector):
     @property
     def evicted(self) -> int:
         return self._addresses.evicted
-
-    def memory(self) -> Mapping[str, Any]:
-        return self._levels.memory()
-
-    def recall(self, memory: Mapping[str, Any]) -> None:
-        self._levels.recall(memory)

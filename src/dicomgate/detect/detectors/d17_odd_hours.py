@@ -1,17 +1,17 @@
 """D17: somebody retrieves in bulk at an hour at which they never do."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Record
 from dicomgate.detect.baseline import Known
-from dicomgate.detect.detector import HOUR, MINUTE, NOTHING, Detector, party_of
+from dicomgate.detect.detector import HOUR, MINUTE, NOTHING, party_of
+from dicomgate.detect.learning import LearningDetector
 from dicomgate.detect.model import Finding, Severity, shown
 from dicomgate.detect.settings import DetectSettings
 from dicomgate.detect.windows import Counts, Recent
 
 
-class OddHours(Detector):
+class OddHours(LearningDetector):
     """Hours are those of the day in UTC. Silent until two weeks are known."""
 
     id = "D17"
@@ -22,14 +22,13 @@ class OddHours(Detector):
     threshold = 50
     unit = "C-GETs and C-MOVEs in hours without any before"
     window = HOUR
-    learns = True
     hits = "party"
     false_positives = "somebody on call reads many cases at night"
 
     def __init__(self, settings: DetectSettings) -> None:
         super().__init__(settings)
         self._counts = Counts(self.span)
-        self._hours = Known(settings.learn)
+        self.learned: Known = Known(settings.learn)
         self._odd: Recent[float] = Recent()  # since when this party is about at this hour, of which it was not known
 
     def see(self, record: Record, now: float) -> Iterable[Finding]:
@@ -37,7 +36,7 @@ class OddHours(Detector):
         if record.command not in ("C_GET_RQ", "C_MOVE_RQ") or party is None:
             return NOTHING
         key, hour = str(party), int(record.time // HOUR) % 24
-        if self._hours.is_new(key, str(hour), record.time):
+        if self.learned.is_new(key, str(hour), record.time):
             self._odd.put(key, now)  # and stays odd for a window, though it is known from now on
         since = self._odd.get(key)
         if since is None or now - since > self.span:
@@ -55,10 +54,4 @@ class OddHours(Detector):
 
     @property
     def evicted(self) -> int:
-        return self._counts.evicted + self._hours.evicted + self._odd.evicted
-
-    def memory(self) -> Mapping[str, Any]:
-        return self._hours.memory()
-
-    def recall(self, memory: Mapping[str, Any]) -> None:
-        self._hours.recall(memory)
+        return self._counts.evicted + self.learned.evicted + self._odd.evicted

@@ -14,7 +14,7 @@ class DangerousNames(Detector):
     title = "path or shell characters in an AE title or UID"
     severity = Severity.HIGH
     technique = "T1190"
-    events = (Event.ASSOCIATION_REQUESTED, Event.OPERATION_REFUSED)
+    events = (Event.ASSOCIATION_REQUESTED, Event.OPERATION, Event.OPERATION_REFUSED)
     action = Rung.REFUSE
     hits = "address"
     false_positives = "an AE title with an ampersand or parentheses that somebody once chose"
@@ -25,6 +25,10 @@ class DangerousNames(Detector):
             return NOTHING
         if record.event is Event.ASSOCIATION_REQUESTED:
             names = (("calling AE title", record.calling_ae_title), ("called AE title", record.called_ae_title))
+        elif record.event is Event.OPERATION:  # the gate passes none on; a watcher sees what goes past it
+            if record.detail.get("sender") != "requestor":
+                return NOTHING
+            names = (("SOP Instance UID", record.sop_instance_uid), ("SOP Class UID", record.sop_class_uid))
         elif record.rule == "malformed" or record.move_destination:
             names = (("SOP Instance UID", record.sop_instance_uid), ("move destination", record.move_destination))
         else:

@@ -1,17 +1,17 @@
 """D35: an archive is not what it was, or not who its certificate should say."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Record
 from dicomgate.detect.baseline import Known
-from dicomgate.detect.detector import NOTHING, Detector
+from dicomgate.detect.detector import NOTHING
+from dicomgate.detect.learning import LearningDetector
 from dicomgate.detect.model import Finding, Severity, Subject, SubjectKind, shown
 from dicomgate.detect.settings import DetectSettings
 from dicomgate.detect.windows import Recent
 
 
-class ChangedArchive(Detector):
+class ChangedArchive(LearningDetector):
     """The archive's software names itself in every A-ASSOCIATE-AC (52H, 55H); certificates are judged by the gate,
     which has failed closed when this is found."""
 
@@ -20,13 +20,12 @@ class ChangedArchive(Detector):
     severity = Severity.HIGH
     technique = "T1557.002"
     events = (Event.ASSOCIATION_ENDED,)
-    learns = True
     false_positives = "an upgrade of the archive, a renewed certificate"
 
     def __init__(self, settings: DetectSettings) -> None:
         super().__init__(settings)
         self._last: Recent[str] = Recent()
-        self._known = Known(0.0)  # an archive is known from its first answer on
+        self.learned: Known = Known(0.0)  # an archive is known from its first answer on
 
     def see(self, record: Record, now: float) -> Iterable[Finding]:
         archive = record.archive
@@ -39,14 +38,8 @@ class ChangedArchive(Detector):
         if not isinstance(told, str):
             return NOTHING
         self._last.put(archive, told)
-        first = not self._known.knows(archive)
-        if not self._known.is_new(archive, told, record.time) or first:
+        first = not self.learned.knows(archive)
+        if not self.learned.is_new(archive, told, record.time) or first:
             return NOTHING
         text = f"archive {archive} names itself otherwise than before: {shown(told)}"
         return (self.finding(record, subject, text, evidence={"implementation": shown(told)}),)
-
-    def memory(self) -> Mapping[str, Any]:
-        return self._known.memory()
-
-    def recall(self, memory: Mapping[str, Any]) -> None:
-        self._known.recall(memory)

@@ -112,32 +112,37 @@ def island() -> Iterator[Island]:
     """The namespaces, connected and routed."""
     here = Island(f"dg{os.getpid()}")
     try:
-        _ip("netns", "add", here.name("gate"))
-        _ip("-n", here.name("gate"), "link", "set", "lo", "up")
+        add_namespace(here.name("gate"))
         for host, text in HOSTS.items():
             address, length = text.split("/")
             router = address.rpartition(".")[0] + ".1"
-            _ip("netns", "add", here.name(host))
-            _ip("-n", here.name(host), "link", "set", "lo", "up")
-            _ip("link", "add", "eth", "netns", here.name(host), "type", "veth",
+            add_namespace(here.name(host))
+            ip("link", "add", "eth", "netns", here.name(host), "type", "veth",
                 "peer", "name", host, "netns", here.name("gate"))  # fmt: skip
             for name, device, own in (("gate", host, router), (host, "eth", address)):
-                _ip("-n", here.name(name), "addr", "add", f"{own}/{length}", "dev", device)
-                _ip("-n", here.name(name), "link", "set", device, "up")
-            _ip("-n", here.name(host), "route", "add", "default", "via", router)
-        _ip("-n", here.name("gate"), "addr", "add", f"{GATE}/32", "dev", "archive")
+                ip("-n", here.name(name), "addr", "add", f"{own}/{length}", "dev", device)
+                ip("-n", here.name(name), "link", "set", device, "up")
+            ip("-n", here.name(host), "route", "add", "default", "via", router)
+        ip("-n", here.name("gate"), "addr", "add", f"{GATE}/32", "dev", "archive")
         here.run("gate", "sysctl", "-qw", "net.ipv4.ip_forward=1")
         yield here
     finally:
         for host in ("gate", *HOSTS):
-            _end(here.name(host))
+            end_namespace(here.name(host))
         for process in here.listening:
             process.wait(10)
             if process.stdout is not None:
                 process.stdout.close()
 
 
-def _end(namespace: str) -> None:
+def add_namespace(name: str) -> None:
+    """With its own loopback interface up."""
+    ip("netns", "add", name)
+    ip("-n", name, "link", "set", "lo", "up")
+
+
+def end_namespace(namespace: str) -> None:
+    """And whatever runs in it."""
     listed = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
     for pid in listed.stdout.split():
         with suppress(ProcessLookupError):
@@ -145,7 +150,8 @@ def _end(namespace: str) -> None:
     subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
+    """A command of iproute2."""
     command: Sequence[str] = ("ip", *arguments)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

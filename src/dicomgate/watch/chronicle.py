@@ -36,8 +36,18 @@ class Ends:
 class Chronicle:
     """Of one connection. `tell` takes each record as it is made."""
 
-    __slots__ = ("_archive", "_called", "_calling", "_direction", "_ends", "_operations", "_peer", "_surroundings",
-                 "_tell", "acceptor")  # fmt: skip
+    __slots__ = (
+        "_acceptor",
+        "_archive",
+        "_called",
+        "_calling",
+        "_direction",
+        "_ends",
+        "_operations",
+        "_peer",
+        "_surroundings",
+        "_tell",
+    )
 
     def __init__(self, ends: Ends, surroundings: Surroundings, tell: Tell) -> None:
         self._ends = ends
@@ -49,7 +59,7 @@ class Chronicle:
         self._archive: str | None = None
         self._direction: Mapping[str, object] = NO_DETAIL
         self._operations = 0
-        self.acceptor: str | None = None
+        self._acceptor: str | None = None
 
     def requested(self, request: AssociateRequest, time: float) -> None:
         """An A-ASSOCIATE-RQ was seen whole."""
@@ -65,7 +75,8 @@ class Chronicle:
     def admitted(self, answer: AssociateAccept, time: float) -> None:
         """The called party accepted."""
         self._peer = self._surroundings.peer(self._ends.client, self._calling or "")
-        self.acceptor = implementation(answer.user_information)
+        if not self._surroundings.is_gate(self._ends.server):  # a gate answers with its own name, not the archive's
+            self._acceptor = implementation(answer.user_information)
         refused = sum(each.result != 0 for each in answer.presentation_contexts)
         detail: dict[str, object] = dict(self._direction)
         if refused:
@@ -123,8 +134,8 @@ class Chronicle:
         detail: dict[str, object] = {**self._direction, "operations": self._operations}
         if by is not None:
             detail["ended_by"] = by.value
-        if self.acceptor is not None:
-            detail["acceptor_implementation"] = self.acceptor
+        if self._acceptor is not None:
+            detail["acceptor_implementation"] = self._acceptor
         self._say(
             Event.ASSOCIATION_ENDED,
             outcome,

@@ -1,5 +1,6 @@
 """D09: a scanner that says what it is."""
 
+import re
 from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Record
@@ -8,6 +9,8 @@ from dicomgate.detect.model import Finding, Severity, Subject, SubjectKind, show
 
 MARKS = ("NMAP", "DGCANARY", "DICOMGATE", "NESSUS", "OPENVAS")
 """How titles and names of well-known scanners begin, this project's own assessor among them."""
+_GATE = re.compile(r"DICOMGATE_\d")
+"""How a gate names itself where it calls, such as the one at the other end of a chain of two."""
 
 
 class ScannerMarks(Detector):
@@ -22,7 +25,8 @@ class ScannerMarks(Detector):
     def see(self, record: Record, now: float) -> Iterable[Finding]:
         name = str(record.detail.get("implementation_version_name", "")).upper()
         calling, called = (record.calling_ae_title or "").upper(), (record.called_ae_title or "").upper()
-        marked = next((word for word in (name, calling, called) if word.startswith(MARKS)), None)
+        words = (calling, called) if _GATE.match(name) else (name, calling, called)
+        marked = next((word for word in words if word.startswith(MARKS)), None)
         if marked is None and (calling, called) == ("ECHOSCU", "ANY-SCP"):
             marked = "ECHOSCU calling ANY-SCP"
         if marked is None or record.address is None:

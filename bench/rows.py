@@ -12,6 +12,7 @@ from bench.logins import logins
 from bench.measure import Ceiling, Metric, Plan, Ratio, Table, Values, say, take_turns
 from bench.paths import Gate, GateOptions, HAProxy, Nginx, RelayPath, Stunnel
 from bench.process import LOOPBACK, Address, Load, MeasurementError
+from bench.watching import watching
 
 AFTERMATH = 0.3
 """Seconds a relay gets to finish what it owes (closing, records) before its CPU time is read."""
@@ -392,4 +393,5 @@ ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "idle": idle,
     "half-open": half_open,
     "logins": logins,
+    "watch": watching,
 }

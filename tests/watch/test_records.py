@@ -150,6 +150,32 @@ def test_what_was_not_seen_is_not_made_up() -> None:
     assert heard(conversation().frames[4:]) == []  # its request was not seen: nobody knows who speaks
 
 
+@pytest.mark.parametrize(("gone", "understood"), [(range(30, 40), True), (range(4, 7), False)])
+def test_a_gap_amid_a_data_set_is_stepped_over(gone: range, understood: bool) -> None:
+    """Within one fragment, whose length is known, and only there: what follows is understood again."""
+    call = Call().opens().says(encode(request("CT1"))).answers(encode(accept(ON_STORE, ON_FIND)))
+    call.says(message(ON_STORE, store(1), bytes(90_000), fragment=90_000)).answers(message(ON_STORE, answer(store(1))))
+    for number in range(2, 22):
+        scenes.asked(call, scenes.keys(b"DOE^JOHN"), number)
+    records = heard(one for number, one in enumerate(scenes.released(call)) if number not in gone)
+    finds = [each.status for each in records if each.verb == "find"]
+    assert (finds.count("0000") >= 10) is understood
+    assert records[-1].event is Event.ASSOCIATION_ENDED
+    if understood:
+        assert records[-1].reason == "released"
+
+
+def test_keys_with_a_hole_tell_nothing() -> None:
+    call = scenes.admitted(scenes.dial())
+    call.says(message(ON_FIND, find(1), scenes.element((0x0010, 0x0010), b"PN", bytes(8000)), fragment=9000))
+    frames = list(scenes.released(call.answers(message(ON_FIND, answer(find(1))))))
+    lossy = frames[:7] + frames[8:]
+    (asked,) = [each for each in heard(lossy) if each.event is Event.OPERATION]
+    assert "unrestricted" not in asked.detail
+    (asked,) = [each for each in heard(frames) if each.event is Event.OPERATION]
+    assert asked.detail["unrestricted"] is True
+
+
 def test_what_is_no_dicom_counts_where_dicom_is_spoken() -> None:
     lie = scenes.dial(port=1).says(b"\x01\x00\x7f\xff\xff\xff\x00\x01").ends().frames
     assert heard(lie) == []

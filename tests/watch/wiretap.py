@@ -20,9 +20,11 @@ def frame(
     payload: bytes = b"",
     *,
     tag: int = 0,
+    acknowledged: int = 0,
 ) -> bytes:
     """An Ethernet frame with one TCP segment; with `tag`, in that VLAN."""
-    tcp = struct.pack(">HHIIBBHHH", source[1], destination[1], sequence & 0xFFFFFFFF, 0, 5 << 4, flags, 65535, 0, 0)
+    numbers = (sequence & 0xFFFFFFFF, acknowledged & 0xFFFFFFFF)
+    tcp = struct.pack(">HHIIBBHHH", source[1], destination[1], *numbers, 5 << 4, flags, 65535, 0, 0)
     one, other = ip_address(source[0]).packed, ip_address(destination[0]).packed
     if len(one) == 4:
         head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp) + len(payload), 0, 0, 64, 6, 0) + one + other
@@ -67,7 +69,7 @@ class Call:
 
     def _add(self, client: bool, flags: int, payload: bytes = b"") -> None:
         ends = (self.client, self.server) if client else (self.server, self.client)
-        self.frames.append(frame(*ends, self._at[client], flags, payload))
+        self.frames.append(frame(*ends, self._at[client], flags, payload, acknowledged=self._at[not client]))
         self._at[client] += len(payload) + bool(flags & (SYN | FIN))
 
 

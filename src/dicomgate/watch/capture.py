@@ -140,7 +140,8 @@ class Interface:
         everything = struct.pack("iHH8s", socket.if_nametoindex(name), _PROMISCUOUS, 0, b"")
         with suppress(OSError):  # loopback and tunnels have no such mode, and show all they have
             self._sock.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, everything)
-        self._sock.settimeout(0.5)
+        # Not settimeout(): that asks the kernel before each frame whether there is one.
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 500_000))
         self._buffer = bytearray(LARGEST_FRAME)
         kind = self._sock.getsockname()[3]
         self._link = LinkType.RAW if kind == _TUNNEL_KIND else LinkType.ETHERNET
@@ -156,7 +157,7 @@ class Interface:
         while until is None or time.monotonic() < until:
             try:
                 size = self._sock.recv_into(self._buffer)
-            except TimeoutError:
+            except BlockingIOError:
                 self._count()
                 yield None
                 continue

@@ -68,7 +68,8 @@ class Conversation:
     end: End = End.OPEN
     verbs: Counter[str] = field(default_factory=Counter)
     lost: int = 0
-    """Bytes that were sent and never seen; behind them nothing is understood any more in that direction."""
+    """Bytes that were sent and never seen; behind them nothing is understood any more in that direction, unless they
+    lay amid a fragment of a data set."""
     joined_late: bool = False
     """Its beginning was not captured."""
     unlike: str | None = None
@@ -78,8 +79,8 @@ class Conversation:
 class Listener:
     """Listens to one connection. `known` says that its beginning was seen (a SYN), at `time`."""
 
-    __slots__ = ("_began", "_chronicle", "_deaf", "_framers", "_messages", "_operations", "_released_by", "_requested",
-                 "_start", "_status", "_wrong", "conversation")  # fmt: skip
+    __slots__ = ("_began", "_chronicle", "_deaf", "_framers", "_keepers", "_messages", "_operations", "_released_by",
+                 "_requested", "_start", "_status", "_wrong", "conversation")  # fmt: skip
 
     def __init__(self, chronicle: Chronicle, time: float, *, known: bool) -> None:
         self.conversation = Conversation(joined_late=not known)
@@ -88,6 +89,7 @@ class Listener:
         self._start = bytearray()
         self._framers: dict[Side, Framer] = {}
         self._messages: dict[Side, MessageReader] = {}
+        self._keepers: tuple[Framer | MessageReader, ...] = ()
         self._operations = Operations()
         self._deaf: set[Side] = set()
         self._requested = False
@@ -100,14 +102,22 @@ class Listener:
     @property
     def held(self) -> int:
         """Bytes that are kept for the moment, because they are a part of something."""
-        framers = sum(framer.held for framer in self._framers.values())
-        return len(self._start) + framers + sum(each.held for each in self._messages.values()) + self._operations.held
+        if not self._framers:
+            return len(self._start)
+        held = self._operations.held
+        for each in self._keepers:
+            held += each.held
+        return held
 
     def hear(self, side: Side, piece: memoryview | bytes | Gap, time: float) -> None:
         """The next bytes of one direction."""
         told = self.conversation
         if isinstance(piece, Gap):
             told.lost += piece.size
+            framer = self._framers.get(side)
+            if framer is not None and side not in self._deaf and framer.skip(piece.size):
+                self._operations.missed(side, piece.size)
+                return
             self._deaf.add(side)
             if told.kind is Kind.UNDECIDED and side is Side.REQUESTOR:
                 told.kind = Kind.OTHER
@@ -178,6 +188,7 @@ class Listener:
                     self._framers[side] = Framer(LONGEST_ASSOCIATE, _LONGEST_PDU)
                     self._messages[side] = reader = MessageReader(LONGEST_COMMAND)
                     reader.contexts = _ANY_CONTEXT
+                self._keepers = (*self._framers.values(), *self._messages.values())
                 whole = bytes(start) + bytes(piece[taken:])
                 start.clear()
                 self._follow(Side.REQUESTOR, memoryview(whole), time)

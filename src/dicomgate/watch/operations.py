@@ -52,11 +52,11 @@ class Operations:
     @property
     def held(self) -> int:
         """Bytes of keys that are kept for the moment."""
-        return sum(
-            operation.identifier.held
-            for operation in self._streaming.values()
-            if operation is not None and operation.identifier is not None
-        )
+        held = 0
+        for operation in self._streaming.values():
+            if operation is not None and operation.identifier is not None:
+                held += operation.identifier.held
+        return held
 
     def command(self, side: Side, message: CommandReceived, time: float) -> Iterator[Operation]:
         """A whole command set; whatever has ended with it."""
@@ -85,6 +85,13 @@ class Operations:
             if self._finishing[side]:
                 self._finishing[side] = False
                 yield operation
+
+    def missed(self, side: Side, size: int) -> None:
+        """So many bytes of the data set under way were sent and not seen."""
+        operation = self._streaming[side]
+        if operation is not None:
+            operation.bytes += size
+            operation.identifier = None  # keys with a hole in them
 
     def rest(self) -> Iterator[Operation]:
         """Those whose end was not seen, or is still on its way."""

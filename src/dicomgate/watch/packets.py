@@ -36,11 +36,15 @@ class LinkType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A TCP segment. `missing` counts payload bytes that were sent and not captured (the snapshot length)."""
+    """A TCP segment. `missing` counts payload bytes that were sent and not captured (the snapshot length).
+
+    `acknowledged` has a meaning with the flag ACK only.
+    """
 
     source: tuple[bytes, int]
     destination: tuple[bytes, int]
     sequence: int
+    acknowledged: int
     flags: int
     payload: memoryview
     missing: int
@@ -126,10 +130,12 @@ def _in_ipv6(packet: memoryview) -> Segment | None:
 def _in_tcp(source: bytes, destination: bytes, tcp: memoryview, size: int) -> Segment | None:
     if len(tcp) < 20:
         return None
-    source_port, destination_port, sequence, _, offset, flags, _ = _PORTS.unpack_from(tcp)
+    source_port, destination_port, sequence, acknowledged, offset, flags, _ = _PORTS.unpack_from(tcp)
     header = (offset >> 4) * 4
     if header < 20 or size < header:
         return None
     payload = tcp[header:size]  # what lies behind is the padding of a short Ethernet frame
     missing = size - header - len(payload)
-    return Segment((source, source_port), (destination, destination_port), sequence, flags, payload, missing)
+    return Segment(
+        (source, source_port), (destination, destination_port), sequence, acknowledged, flags, payload, missing
+    )

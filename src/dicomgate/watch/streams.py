@@ -10,6 +10,9 @@ from dataclasses import dataclass
 MOST_WAITING = 64
 """Segments that wait for an earlier one."""
 MOST_WAITING_BYTES = 1024 * 1024
+_DOUBTS = 8
+"""So many times the receiver says that it has what is waited for, and it counts as lost: a mirror port may show an
+answer a little before its question."""
 _HALF, _WHOLE = 1 << 31, 1 << 32
 
 
@@ -23,12 +26,13 @@ class Gap:
 class Stream:
     """One direction. `start` is the sequence number of its first byte."""
 
-    __slots__ = ("_expected", "_held", "_waiting")
+    __slots__ = ("_doubts", "_expected", "_held", "_waiting")
 
     def __init__(self, start: int) -> None:
         self._expected = start
         self._waiting: dict[int, tuple[bytes, int]] = {}
         self._held = 0
+        self._doubts = 0
 
     @property
     def held(self) -> int:
@@ -54,13 +58,31 @@ class Stream:
             self._expected = nearest
         else:
             yield from self._deliver(payload, missing, -ahead)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[memoryview | bytes | Gap]:
+        """What waited, and waits no more."""
         while self._waiting:
             ready = next((each for each in self._waiting if _distance(self._expected, each) <= 0), None)
             if ready is None:
                 return
+            self._doubts = 0
             kept, lost = self._waiting.pop(ready)
             self._held -= len(kept)
             yield from self._deliver(kept, lost, -_distance(self._expected, ready))
+
+    def acknowledge(self, number: int) -> Iterator[memoryview | bytes | Gap]:
+        """The receiver has all bytes before `number`: what of them is still waited for was lost on the way to us."""
+        nearest = min(self._waiting, key=lambda each: _distance(self._expected, each), default=self._expected)
+        ahead = _distance(self._expected, nearest)
+        if ahead <= 0 or _distance(nearest, number) < 0:
+            return
+        self._doubts += 1
+        if self._doubts >= _DOUBTS:
+            self._doubts = 0
+            yield Gap(ahead)
+            self._expected = nearest
+            yield from self._ready()
 
     def finish(self) -> Iterator[memoryview | bytes | Gap]:
         """The connection has ended: what still waits, behind what never came."""

@@ -6,6 +6,7 @@ Pure and bounded.
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from dicomgate.audit.record import Record
 from dicomgate.detect.windows import Recent
@@ -100,6 +101,8 @@ class Watcher:
         self._now = 0.0
         self._patient: OrderedDict[tuple[Endpoint, Endpoint], _Connection] = OrderedDict()
         """Those that may still take their time before they make a request, the eldest first."""
+        self._due = inf
+        """When the eldest of them has had its time."""
         self._open: OrderedDict[tuple[Endpoint, Endpoint], _Connection] = OrderedDict()
 
     def __len__(self) -> int:
@@ -109,7 +112,7 @@ class Watcher:
         """One captured frame; `link` is the capture's LINKTYPE, `time` seconds since 1970."""
         self.totals.frames += 1
         self._now = time
-        if self._patient:
+        if time >= self._due:
             self._look_at_the_clock()
         segment = segment_of(link, content)
         if segment is None:
@@ -132,6 +135,7 @@ class Watcher:
             self._open[key] = connection
             if segment.flags & SYN:
                 self._patient[key] = connection
+                self._due = min(self._due, time + PATIENCE)
             if len(self._open) > self._most:
                 self.totals.forgotten += 1
                 yield from self._close(next(iter(self._open)))
@@ -163,11 +167,13 @@ class Watcher:
     def _look_at_the_clock(self) -> None:
         while self._patient:
             key, connection = next(iter(self._patient.items()))
-            if 0 <= self._now - connection.first < PATIENCE:
+            self._due = connection.first + PATIENCE
+            if self._now < self._due:
                 return
             del self._patient[key]
             if self._open.get(key) is connection:
                 connection.listener.lose_patience(self._now, dicom_server=self._is_dicom_server(connection))
+        self._due = inf
 
     def _is_dicom_server(self, connection: _Connection) -> bool:
         """Is it known that DICOM is spoken there: from the configuration, or because somebody was admitted?"""
@@ -186,6 +192,11 @@ class Watcher:
         stream = connection.streams.get(side)
         if stream is None:
             stream = connection.streams[side] = Stream(sequence)
+        opposite = connection.streams.get(side.other)
+        if opposite is not None and opposite.held and segment.flags & ACK:
+            for piece in opposite.acknowledge(segment.acknowledged):
+                connection.listener.hear(side.other, piece, time)
+            self._weigh(connection)
         if segment.payload or segment.missing:
             connection.bytes[side] += len(segment.payload) + segment.missing
             for piece in stream.take(sequence, segment.payload, segment.missing):
@@ -199,7 +210,9 @@ class Watcher:
             yield from self._close(key)
 
     def _weigh(self, connection: _Connection) -> None:
-        held = connection.listener.held + sum(stream.held for stream in connection.streams.values())
+        held = connection.listener.held
+        for stream in connection.streams.values():
+            held += stream.held
         self.held += held - connection.held
         connection.held = held
 

@@ -124,6 +124,15 @@ class Framer:
         """Bytes that are kept because they are a part of something."""
         return len(self._carry) + len(self._body)
 
+    def skip(self, size: int) -> bool:
+        """So many bytes were sent and will not be fed. True if they lie within a fragment of a data set and the rest of
+        it is still to come: only then it is known what follows."""
+        if self._pdv_control & _COMMAND or self._carry or size >= self._in_pdv:
+            return False
+        self._in_pdv -= size
+        self._in_pdu -= size
+        return True
+
     def feed(self, data: memoryview) -> list[Frame]:
         """The frames that `data` completes or continues. After `Broken` everything is ignored."""
         if self._carry:

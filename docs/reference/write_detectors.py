@@ -36,13 +36,17 @@ ENDING = """\
 The gate reads no pixel data and keeps no data set. So these of the catalogue it was planned with do not exist here, and
 `dicomgate watch`, which sees less, has them neither:
 
-| ID | Would find | Why not |
-|---|---|---|
-| D21 | a new instance in a study that was closed | only the archive or the RIS knows which study is closed. The date inside an object says when it was taken: every prior that is imported from a disc would be a finding |
-| D22 | one study with two patients | name and ID of every object would have to be read and remembered for months, be it as pseudonyms. They stand behind everything that is read today (group 0008), and in some transfer syntaxes inside what is deflated |
-| D24 | programs hidden in objects | the preamble of a file is not sent by a C-STORE, so it cannot be seen on the way. An encapsulated document or a private element may stand anywhere in an object; finding it means to parse all of it |
-| D30 | deflated bombs | the gate inflates at most the first 4 KiB of an object (with `tamper`), so it cannot be hit, and the ratio is not known. Deflated transfer syntaxes are refused unless `transfer_syntaxes` of a peer names them |
-| D32 | pixels that contradict their header | that takes group 0028, the pixel data, and a decoder for each transfer syntax: the code that is attacked that way |
+- D21, a new instance in a study that was closed: only the archive or the RIS knows which study is. The date inside an
+  object says when it was taken: every prior that is imported from a disc would be a finding.
+- D22, one study with two patients: name and ID of every object would have to be read and remembered for months, be it
+  as pseudonyms. They stand behind everything that is read today (group 0008), and in some transfer syntaxes inside what
+  is deflated.
+- D24, programs hidden in objects: the preamble of a file is not sent by a C-STORE, so it cannot be seen on the way. An
+  encapsulated document or a private element may stand anywhere in an object; to find it, all of it has to be parsed.
+- D30, deflated bombs: the gate inflates at most the first 4 KiB of an object (with `tamper`), so it cannot be hit, and
+  the ratio is not known. Deflated transfer syntaxes are refused unless `transfer_syntaxes` of a peer names them.
+- D32, pixels that contradict their header: that takes group 0028, the pixel data, and a decoder for each transfer
+  syntax, which is the very code that is attacked that way.
 
 And these see a part:
 

@@ -238,7 +238,7 @@ def test_a_destination_that_was_never_seen_before() -> None:
 
 
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(sorted(MALICE)))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_a_network_that_reorders_and_repeats_hides_nothing(seed: int, name: str) -> None:
     scene, expected = MALICE[name]
     dice, frames = random.Random(seed), scene()
@@ -253,7 +253,7 @@ def test_a_network_that_reorders_and_repeats_hides_nothing(seed: int, name: str)
 
 
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(sorted(MALICE)))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_losses_and_cuts_raise_nothing(seed: int, name: str) -> None:
     dice, frames = random.Random(seed), MALICE[name][0]()
     kept = [each[: dice.randint(30, 1600)] if dice.random() < 0.2 else each for each in frames if dice.random() > 0.1]
@@ -261,6 +261,7 @@ def test_losses_and_cuts_raise_nothing(seed: int, name: str) -> None:
         assert record.rule in {detector.id for detector in DETECTORS}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.binary(max_size=60)), max_size=8),
     st.binary(min_size=16, max_size=16),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomgate.policy.policy import Policy
@@ -81,6 +81,7 @@ def vars_of(thing: object, depth: int = 4) -> object:
     return {name: vars_of(getattr(thing, name, None), depth - 1) for name in names}
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_a_network_may_reorder_and_repeat(seed: int) -> None:
     """Neighbours change places, some come twice: what is understood stays the same."""
@@ -93,6 +94,7 @@ def test_a_network_may_reorder_and_repeat(seed: int) -> None:
     assert seen.conversation.lost == 0
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(1, 4000), min_size=1, max_size=6))
 def test_any_cut_is_understood(cuts: list[int]) -> None:
     call = Call().opens()

@@ -1,6 +1,6 @@
 """Bans in one gate: who is sent away, what is recorded once and for all, and what a firewall is told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,6 +17,7 @@ from dicomgate.policy.verdict import AssociationPermit
 from dicomgate.store.bans import Entry
 
 NOW = 1_700_000_000.0
+SPARED = Spared((Networks.of(["10.1.9.9"]),))
 HERE = Subject(SubjectKind.ADDRESS, "10.1.9.9")
 
 
@@ -42,7 +43,7 @@ class House:
         self.done: list[tuple[str, bool]] = []
         self.records: list[tuple[Record, Recorded | None]] = []
         self.firewall: list[tuple[str, float]] = []
-        self.bans = Bans(self, lambda: self.callers, self._write, lambda: self.now, self._push)
+        self.bans = Bans(self, lambda: self.callers, self._write, lambda: self.now, self._push, most=3)
 
     def place(self, ban: Ban) -> None:
         self.placed.append(ban)
@@ -122,7 +123,7 @@ def test_less_than_a_ban_sends_nobody_away(rung: Rung) -> None:
 @pytest.mark.parametrize(("origin", "hit"), [("D02", False), (COMMAND, True)])
 def test_an_old_ban_does_not_hit_who_is_spared_now(origin: str, hit: bool) -> None:
     house = House()
-    house.bans.spared = Spared((Networks.of(["10.1.9.9"]),))
+    house.bans.heed(SPARED, firewall=True)
     house.bans.heard([Entry(ban(origin=origin), 1, placed_recorded=True)])
     assert bool(house.callers[0].told) is hit
     assert (house.bans.at_door(ip_address("10.1.9.9")) is not None) is hit
@@ -135,3 +136,51 @@ def test_a_ban_that_was_over_before_anybody_looked_is_recorded_whole() -> None:
     house.bans.heard([Entry(ban(), 1)])
     assert [record.event for record, _ in house.records] == ["ban_placed", "ban_lifted"]
     assert house.callers[0].told == []
+
+
+def test_the_same_again_is_the_ban_that_holds_already() -> None:
+    house = House()
+    house.bans.place(ban())
+    assert house.bans.place(ban("B")) == ban()
+    assert house.bans.place(ban("C", rung=Rung.REFUSE)) == ban()
+    longer = Ban("D", HERE, Rung.BAN, NOW, NOW + 61, "D02", "")
+    assert house.bans.place(longer) == longer
+    assert house.placed == [ban(), longer]
+    assert house.firewall == [("10.1.9.9", 60.0), ("10.1.9.9", 61.0)]
+
+
+def test_beyond_the_most_none_is_placed_and_a_human_still_has_room() -> None:
+    house = House()
+    subjects = [Subject(SubjectKind.AE_TITLE, f"T{number}") for number in range(5)]
+    answers = [house.bans.place(ban(subject.value, subject)) for subject in subjects]
+    assert [each is not None for each in answers] == [True, True, True, False, False]
+    assert len(house.placed) == len(house.bans) == 3
+    house.bans.heard([Entry(ban("H", origin=COMMAND), 1)])
+    assert house.callers[0].told
+    house.now = NOW + 61
+    house.bans.heard([Entry(each, 2) for each in house.placed])  # the store says that they are over
+    later = Ban("L", subjects[4], Rung.BAN, NOW + 61, NOW + 99, "D02", "")
+    assert house.bans.place(later) == later
+
+
+def test_a_firewall_follows_a_reload() -> None:
+    house = House()
+    house.bans.place(ban())
+    house.bans.heed(SPARED, firewall=True)  # somebody wrote never_block
+    house.bans.heed(SPARED, firewall=True)
+    house.bans.heed(Spared(), firewall=True)
+    house.bans.heed(Spared(), firewall=False)
+    house.now = NOW + 20
+    house.bans.heed(Spared(), firewall=True)
+    here = "10.1.9.9"
+    assert house.firewall == [(here, 60.0), (here, 0.0), (here, 60.0), (here, 0.0), (here, 40.0)]
+
+
+def test_one_of_two_bans_lifted_opens_nothing() -> None:
+    house = House()
+    longer = Ban("B", HERE, Rung.BAN, NOW, NOW + 90, COMMAND, "")
+    house.bans.heard([Entry(ban(), 1), Entry(longer, 1)])
+    house.bans.heard([Entry(ban(lifted=NOW + 1), 2)])
+    assert house.firewall == [("10.1.9.9", 60.0), ("10.1.9.9", 90.0)]
+    house.bans.heard([Entry(replace(longer, lifted=NOW + 2), 3)])
+    assert house.firewall[-1] == ("10.1.9.9", 0.0)

@@ -167,3 +167,41 @@ def test_an_address_that_nobody_knows_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(AlertsError, match="address 2 is none") as wrong:
         sender(AlertSettings("x", urls_file=file))
     assert "hunter2" not in str(wrong.value)
+
+
+def test_other_receivers_take_over_with_what_waited(
+    make: Callable[..., House], receiver: AlertReceiver, tmp_path: Path
+) -> None:
+    """A wrong address is corrected: what it did not take goes to the new one at once, within the same hourly count."""
+    receiver.status = 500
+    house = make(again=1000.0, most_per_hour=2)
+    house.alerts.offer([finding()])
+    wait_for(lambda: house.troubles)
+    with AlertReceiver() as other:
+        (tmp_path / "urls").write_text(other.url)
+        house.alerts.use(house.alerts.settings, sender(house.alerts.settings))
+        wait_for(lambda: other.messages)
+        assert "tried titles" in other.messages[0][1]
+        wait_for(lambda: house.troubles[-1] == ("on-call", None))
+        house.alerts.offer([finding()])
+        time.sleep(0.2)
+        assert len(other.messages) == 1
+        assert receiver.attempts == 1
+        house.alerts.end()
+        wait_for(lambda: house.alerts.ended)
+        assert len(other.messages) == 2
+
+
+def test_receivers_change_while_the_old_one_hangs(
+    make: Callable[..., House], receiver: AlertReceiver, tmp_path: Path
+) -> None:
+    receiver.status = 500
+    receiver.go_on.clear()
+    house = make(again=1000.0)
+    house.alerts.offer([finding()])
+    wait_for(lambda: receiver.attempts)
+    with AlertReceiver() as other:
+        (tmp_path / "urls").write_text(other.url)
+        house.alerts.use(house.alerts.settings, sender(house.alerts.settings))
+        receiver.go_on.set()
+        wait_for(lambda: other.messages)

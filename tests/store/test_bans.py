@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,12 @@ def test_changes_are_seen_by_their_revision_and_by_what_they_lack(engine: Engine
     bans.place(engine, ban())
     (entry,) = bans.changed(engine, 0, NOW)
     assert entry == Entry(ban(), 1)
-    bans.recorded(engine, "A", ended=False)
+    bans.recorded(engine, [("A", False)])
     assert bans.changed(engine, 2, NOW) == []
     bans.lift(engine, NOW + 1, identifier="A")
     (entry,) = bans.changed(engine, 2, NOW + 1)
     assert (entry.revision, entry.ban.lifted, entry.placed_recorded, entry.ended_recorded) == (2, NOW + 1, True, False)
-    bans.recorded(engine, "A", ended=True)
+    bans.recorded(engine, [("A", True)])
     assert bans.changed(engine, 3, NOW + 99) == []
     bans.purge(engine, NOW + bans.KEPT + 59)
     assert len(bans.listed(engine, NOW, ended=True)) == 1
@@ -147,10 +148,37 @@ def test_what_cannot_be_written_waits(house: House, engine: Engine) -> None:
     assert [each.identifier for each in bans.listed(engine, NOW)] == ["A"]
 
 
+FLOOD = 10_500
+
+
+def test_a_flood_while_the_store_fails_loses_nothing(house: House, engine: Engine) -> None:
+    """More than ever fits between two looks: each ban and each mark is there at the end, and errands are the newest."""
+    house.keeper.start()
+    told: list[str] = []
+    with engine.execution_options(sqlite_begin="BEGIN EXCLUSIVE").connect() as blocker, blocker.begin():
+        for number in range(FLOOD):
+            address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+            house.keeper.place(ban(f"{number:08}", Subject(SubjectKind.ADDRESS, address)))
+            house.keeper.recorded(f"{number:08}", False)
+            house.keeper.run_errand("10.1.9.9", partial(told.append, address))
+            house.keeper.remember({"D06": {"began": number}})
+        wait_for(lambda: house.troubles)
+        assert "locked" in str(house.troubles[0])
+        assert FLOOD * 2 <= house.keeper.waiting <= FLOOD * 2 + 2
+    wait_for(lambda: not house.keeper.waiting)
+    assert house.troubles[-1] is None
+    kept = bans.changed(engine, 0, NOW)
+    assert len({entry.ban.subject for entry in kept}) == FLOOD
+    assert all(entry.placed_recorded for entry in kept)
+    assert bans.remembered(engine) == {"D06": {"began": FLOOD - 1}}
+    assert told[-1] == address
+    assert len(told) < 100, "what is outdated is not done"
+
+
 def test_it_ends_with_what_waits_written(house: House, engine: Engine) -> None:
     house.keeper.start()
     done = threading.Event()
-    house.keeper.do(done.set)
+    house.keeper.run_errand("10.1.9.9", done.set)
     house.keeper.place(ban())
     house.keeper.remember({"D06": {}})
     house.keeper.close()
@@ -172,7 +200,7 @@ def test_a_bug_in_one_job_keeps_no_ban_from_being_heard(house: House, engine: En
         raise ZeroDivisionError
 
     house.keeper.start()
-    house.keeper.do(buggy)
+    house.keeper.run_errand("10.1.9.9", buggy)
     wait_for(lambda: house.troubles[:1] == ["a bug: ZeroDivisionError"])
     bans.place(engine, ban())  # as a command does it
     wait_for(lambda: any(entry.ban == ban() for entry in house.news))

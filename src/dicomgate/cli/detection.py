@@ -1,7 +1,8 @@
 """The parts of detection and response, put together for one running gate. `cli/run.py` owns one of these."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 
@@ -19,11 +20,15 @@ from dicomgate.gate.journal import Journal
 from dicomgate.gate.settings import GateSettings
 from dicomgate.segment.kernel import NftError, load
 from dicomgate.segment.nftables import ban, lift
-from dicomgate.sinks.alerts import Alerts, AlertsError, sender
-from dicomgate.sinks.observed import ObservedSink
+from dicomgate.sinks.alerts import Alerts, AlertsError, AlertSettings, Send, sender
+from dicomgate.sinks.observed import ObservedSink, Observer
 from dicomgate.sinks.sentry import Sentry
 from dicomgate.store.ban_keeper import BanKeeper
 from dicomgate.store.bans import Entry, new_identifier, remembered
+
+_NO_ROOM = "found, but not held off: there are as many bans as a gate keeps"
+Senders = Mapping[AlertSettings, Send]
+"""Every sink of alerts, and its receivers ready to be sent to."""
 
 
 class Detection:
@@ -39,14 +44,15 @@ class Detection:
         settings = configuration.settings
         self._gate: Gate | None = None
         self._journal = journal
-        self._firewall = settings.detect.firewall
         self.bans = BanKeeper(engine, call_soon, self._heard, self._bans_troubled)
         self._responder = Responder(settings.detect, _spared(settings), new_identifier)
         try:
-            senders = [(each, sender(each)) for each in configuration.alerts]
+            senders = self.prepare(configuration)
         except AlertsError as error:
             fail(str(error), "see docs/howto/detection.md")
-        self._alerts = [Alerts(each, send, self._alerts_troubled) for each, send in senders]
+        self._alerts = {each.name: self._begin(each, send) for each, send in senders.items()}
+        self._leaving: list[Alerts] = []
+        self._sink: ObservedSink | None = None
         self._sentry = Sentry(
             settings.detect,
             self._responder,
@@ -59,33 +65,60 @@ class Detection:
 
     def sink(self, sink: RecordSink) -> ObservedSink:
         """What the gate is to write its records to."""
-        return ObservedSink(sink, (self._sentry, *self._alerts))
+        self._sink = ObservedSink(sink, self._observers())
+        return self._sink
 
     def notice(self, record: Record) -> None:
         """What the recorder itself has to say, on its own thread: it does not pass through `sink`."""
         self._sentry.offer((record,))
 
     def push(self, address: str, seconds: float) -> None:
-        """Tell the packet filter, if there is one to be told; not on the event loop."""
-        if self._firewall:
-            self.bans.do(partial(self._tell_firewall, address, seconds))
+        """Tell the packet filter; not on the event loop."""
+        self.bans.run_errand(address, partial(self._tell_firewall, address, seconds))
 
     def attach(self, gate: Gate) -> None:
         """Bans of earlier days hold before anybody is let in. StoreError when they cannot be read."""
         self._gate = gate
         gate.bans.heard(self.bans.start())
 
-    def reload(self, configuration: Configuration) -> None:
-        """New rules and settings. Receivers of alerts, and whether a firewall is told, change with a restart only."""
+    def prepare(self, configuration: Configuration) -> Senders:
+        """The receivers of alerts, read anew; AlertsError when a file or a line of it cannot be used."""
+        return {each: sender(each) for each in configuration.alerts}
+
+    def reload(self, configuration: Configuration, senders: Senders) -> None:
+        """New rules, settings and receivers; `senders` are of prepare(). What waits to be told is told."""
         self._sentry.reload(configuration.settings.detect, _spared(configuration.settings))
+        self._leaving = [each for each in self._leaving if not each.ended]
+        before, self._alerts = self._alerts, {}
+        for settings, send in senders.items():
+            kept = before.pop(settings.name, None)
+            if kept is None:
+                kept = self._begin(settings, send)
+            else:
+                kept.use(settings, send)
+            self._alerts[settings.name] = kept
+        for gone in before.values():
+            gone.end()
+            self._leaving.append(gone)
+        if self._sink is not None:
+            self._sink.observers = self._observers()
 
     def close(self, turn: Callable[[], None]) -> None:
         """Look at what waits, say what is to be said, keep what was learned. `turn` runs what the loop was asked."""
         self._sentry.close()
         turn()
-        for each in self._alerts:
+        everybody = (*self._leaving, *self._alerts.values())
+        for each in everybody:
+            each.end()
+        for each in everybody:
             each.close()
         self.bans.close()
+
+    def _begin(self, settings: AlertSettings, send: Send) -> Alerts:
+        return Alerts(settings, send, self._alerts_troubled)
+
+    def _observers(self) -> tuple[Observer, ...]:
+        return (self._sentry, *self._alerts.values())
 
     # -- on the event loop ---------------------------------------------------------------------------------
 
@@ -97,10 +130,13 @@ class Detection:
         gate = self._gate
         if gate is None:
             return
+        no_room: Counter[str] = Counter()
         for answer in answers:
             if answer.ban is not None:
-                gate.bans.place(answer.ban)
+                answer = answer.held_by(gate.bans.place(answer.ban))  # noqa: PLW2901
+            no_room[answer.finding.detector] += answer.no_room
             gate.write((finding_record(answer, time.time()),))
+        self._troubled([Trouble(name, _NO_ROOM, count) for name, count in no_room.items() if count])
 
     def _troubled(self, troubles: Sequence[Trouble]) -> None:
         gate = self._gate

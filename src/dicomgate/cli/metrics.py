@@ -18,6 +18,7 @@ from dicomgate.gate.journal import Journal
 from dicomgate.policy.model import Endpoint
 from dicomgate.sinks.http import HttpServer, Page, Routes
 from dicomgate.sinks.metrics import CONTENT_TYPE, Exposition, Gauges, Labels, Metric, Reading, Tally
+from dicomgate.store.ban_keeper import BanKeeper
 
 KEY_SET = "/.well-known/jwks.json"
 """Where the keys of the tokens that the gate signs are served."""
@@ -39,6 +40,7 @@ class Observed:
     channels: Watcher
     newest_checkpoint: Callable[[], float | None]
     """When it was signed, in seconds since 1970; None: there is none. SourceError when the store cannot be asked."""
+    bans: BanKeeper
 
     def __post_init__(self) -> None:
         self._name()
@@ -76,6 +78,8 @@ class Observed:
             Gauges.SINK_FAILURES: self.delivery.failures,
             Gauges.SINK_PASSED_OVER: self.delivery.passed_over,
             Gauges.CHANNEL_UP: self._channels_up,
+            Gauges.BANS: lambda: _one(len(self.gate.bans)),
+            Gauges.BANS_WAITING: lambda: _one(self.bans.waiting),
             Gauges.CHECKPOINT_AGE: self._checkpoint_age,
             Gauges.BUILD: lambda: [((__version__,), 1.0)],
         }

@@ -29,6 +29,7 @@ from dicomgate.config.problem import ConfigurationError
 from dicomgate.gate.gate import Gate
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
+from dicomgate.sinks.alerts import AlertsError
 from dicomgate.sinks.metrics import Tally
 from dicomgate.sinks.settings import JsonlSettings
 from dicomgate.store.checkpoints import Checkpoints
@@ -110,7 +111,9 @@ def run(
             conceal=concealment.conceal,
         )
         detection.attach(gate)
-        observed = Observed(gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint)
+        observed = Observed(
+            gate, recorder, delivery, tally, configuration, channels, feed.newest_checkpoint, detection.bans
+        )
         metrics = MetricsServer(observed, journal, {KEY_SET: partial(key_set_page, introduction.key_set)})
         running = _Running(
             gate,
@@ -251,6 +254,7 @@ def _reload(running: _Running) -> None:
             return
         means = running.introduction.prepare(fresh)
         key = pseudonym_key(running.key_file)  # it may have been rotated
+        senders = running.detection.prepare(fresh)
         prepared = metrics.prepare(fresh.metrics)
         try:
             opened = gate.reload(fresh.settings)
@@ -261,7 +265,7 @@ def _reload(running: _Running) -> None:
         running.introduction.use(means)
         running.concealment.use(key, sealing=_some_name_patients(fresh))
         running.channels.reload(fresh.channels)
-        running.detection.reload(fresh)
+        running.detection.reload(fresh, senders)
         metrics.use(prepared)
         observed.use(fresh)
         _say_ready(opened)
@@ -273,6 +277,8 @@ def _reload(running: _Running) -> None:
         gate.refuse_reload(f"cannot sign tokens for archives: {error}")
     except StoreError as error:
         gate.refuse_reload(str(error).splitlines()[0])
+    except AlertsError as error:
+        gate.refuse_reload(str(error))
     except TlsFilesError as error:  # changed since it was read and found good
         gate.refuse_reload(f"cannot speak TLS with {error.path}: {error.text}")
     except OSError as error:

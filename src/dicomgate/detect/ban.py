@@ -113,6 +113,16 @@ class BanList:
             else:
                 del self._by_subject[old.subject]
 
+    def values(self, kind: SubjectKind) -> set[str]:
+        """Of which parties of this kind anything is known."""
+        return {subject.value for subject in self._by_subject if subject.kind is kind}
+
+    def covering(self, ban: Ban, time: float) -> Ban | None:
+        """One that holds the same party off already, at least as hard and as long."""
+        found = self._by_subject.get(ban.subject, ())
+        holding = [each for each in found if each.in_force(time) and each.rung >= ban.rung and each.until >= ban.until]
+        return max(holding, key=lambda each: (each.rung, each.until), default=None)
+
     def of_address(self, address: Address, time: float) -> Ban | None:
         """What holds at the door, where nothing else is known."""
         found = self._by_subject.get(Subject(SubjectKind.ADDRESS, str(address)))

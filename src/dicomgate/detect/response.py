@@ -4,7 +4,7 @@ Pure: findings, settings and time in; a record and perhaps a ban out. What nobod
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicomgate.audit.record import Event, Outcome, Record, iso_time
 from dicomgate.detect.ban import Ban, Spared
@@ -29,6 +29,14 @@ class Answer:
     simulated: bool = False
     spared: bool = False
     ban: Ban | None = None
+    no_room: bool = False
+    """It would have been carried out, but for the number of bans there are."""
+
+    def held_by(self, ban: Ban | None) -> "Answer":
+        """What became of the ban of this answer: `ban` holds, perhaps one that was there before; None: no room."""
+        if ban is None:
+            return replace(self, rung=Rung.ALERT, ban=None, no_room=True)
+        return replace(self, ban=ban)
 
 
 class Responder:
@@ -94,6 +102,8 @@ def finding_record(answer: Answer, time: float) -> Record:
         detail["simulated"] = answer.wanted.word
     if answer.spared:
         detail["never_block"] = True
+    if answer.no_room:
+        detail["no_room"] = True
     if finding.guess:
         detail["guess"] = True
     return Record(

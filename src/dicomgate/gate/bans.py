@@ -5,6 +5,7 @@ In: bans from detection, and from the store (also those of other gates and of co
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Protocol
 
 from dicomgate.audit.record import Record
@@ -17,6 +18,8 @@ from dicomgate.policy.verdict import AssociationPermit, Deny
 from dicomgate.wire.codes import Reject
 
 RULE = "ban"
+MOST = 10_000
+"""Bans in one gate beyond which no detector places another: each is kept in memory and written to the store."""
 
 
 class BanStore(Protocol):
@@ -57,7 +60,10 @@ Push = Callable[[str, float], None]
 
 
 class Bans:
-    """`running` are the connections there are; `write` keeps records; `wall` is the time in seconds since 1970."""
+    """`running` are the connections there are; `write` keeps records; `wall` is the time in seconds since 1970.
+
+    `push` is told of banned addresses while `firewall` is set.
+    """
 
     def __init__(
         self,
@@ -66,6 +72,8 @@ class Bans:
         write: Callable[[Sequence[Record], Recorded | None], None],
         wall: Callable[[], float],
         push: Push | None = None,
+        *,
+        most: int = MOST,
     ) -> None:
         self._list = BanList()
         self._store = store
@@ -73,17 +81,27 @@ class Bans:
         self._write = write
         self._wall = wall
         self._push = push
+        self._most = most
+        self._pushed: dict[str, float] = {}  # banned in the firewall, and until when
         self._pending: set[tuple[str, bool]] = set()
+        self.firewall = push is not None
         self.cap = 1
         self.delay = 3.0
+
+    def __len__(self) -> int:
+        """How many are known here; those that are over count until the store has said so."""
+        return len(self._list)
 
     @property
     def spared(self) -> Spared:
         return self._list.spared
 
-    @spared.setter
-    def spared(self, spared: Spared) -> None:
+    def heed(self, spared: Spared, *, firewall: bool) -> None:
+        """Other parties are spared, or the firewall is to know more or less than before: at once, and there too."""
         self._list.spared = spared
+        self.firewall = firewall
+        for address in {*self._pushed, *self._list.values(SubjectKind.ADDRESS)}:
+            self._tell_firewall(address)
 
     # -- questions -----------------------------------------------------------------------------------------
 
@@ -108,11 +126,20 @@ class Bans:
 
     # -- changes -------------------------------------------------------------------------------------------
 
-    def place(self, ban: Ban) -> None:
-        """From detection: in force at once, on disk soon."""
+    def place(self, ban: Ban) -> Ban | None:
+        """From detection: in force at once, on disk soon. The ban that holds from now on.
+
+        That may be one that was there already and does as much for as long. None: there is no room for one more.
+        """
+        held = self._list.covering(ban, self._wall())
+        if held is not None:
+            return held
+        if len(self._list) >= self._most:
+            return None
         self._enforce(ban)
         if self._store is not None:
             self._store.place(ban)
+        return ban
 
     def heard(self, entries: Sequence[BanEntry]) -> None:
         """From the store: what was placed or lifted, here or elsewhere, and what is over."""
@@ -124,8 +151,8 @@ class Bans:
                     self._enforce(ban)
             elif ban.identifier in self._list:
                 self._list.drop(ban.identifier)
-                if ban.lifted is not None:
-                    self._tell_firewall(ban, 0.0)
+                if ban.subject.kind is SubjectKind.ADDRESS:
+                    self._tell_firewall(ban.subject.value)
             if not entry.placed_recorded:
                 self._record(ban, now, ended=False)
             if not ban.in_force(now) and not entry.ended_recorded and now >= ban.since:
@@ -135,19 +162,28 @@ class Bans:
         self._list.place(ban)
         if ban.rung is not Rung.BAN:
             return
-        self._tell_firewall(ban, ban.until - self._wall())
+        if ban.subject.kind is SubjectKind.ADDRESS:
+            self._tell_firewall(ban.subject.value)
         now = self._wall()
         for each in tuple(self._running()):
             held = self._of(each.permit) if each.permit is not None else self._list.of_address(each.address, now)
             if held is not None and held.rung is Rung.BAN:
                 each.send_away(why_held(held))
 
-    def _tell_firewall(self, ban: Ban, seconds: float) -> None:
-        if self._push is None or ban.rung is not Rung.BAN or ban.subject.kind is not SubjectKind.ADDRESS:
+    def _tell_firewall(self, address: str) -> None:
+        """What holds for this address now, if that is not what was told last."""
+        if self._push is None:
             return
-        if ban.automatic and self.spared.spares(ban.subject, None, None):
-            return  # it was placed before somebody said never_block
-        self._push(ban.subject.value, seconds)
+        now = self._wall()
+        held = self._list.of_address(ip_address(address), now) if self.firewall else None
+        until = held.until if held is not None and held.rung is Rung.BAN else 0.0
+        told = self._pushed.get(address, 0.0)
+        if until > now:
+            self._pushed[address] = until
+        else:
+            self._pushed.pop(address, None)
+        if until != told and max(until, told) > now:  # where its time is over, the firewall knows that by itself
+            self._push(address, max(0.0, until - now))
 
     def _record(self, ban: Ban, now: float, *, ended: bool) -> None:
         key = (ban.identifier, ended)

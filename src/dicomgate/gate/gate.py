@@ -366,9 +366,10 @@ class Gate:
         return self.wall(self.now())
 
     def _heed(self, settings: GateSettings) -> None:
-        """Whom no detector may hold off."""
-        self.bans.spared = Spared.of(settings.rules, (each.proxy_protocol_from for each in settings.listeners))
+        """Whom no detector may hold off, and how far an answer goes."""
         self.bans.delay, self.bans.cap = settings.detect.delay, settings.detect.cap
+        senders = (each.proxy_protocol_from for each in settings.listeners)
+        self.bans.heed(Spared.of(settings.rules, senders), firewall=settings.detect.firewall)
 
     def _is_known(self, address: Address) -> bool:
         return self._known(address)

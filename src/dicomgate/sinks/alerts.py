@@ -117,11 +117,29 @@ class Alerts:
             if record.event is Event.FINDING and _severity(record).rank >= self.settings.minimum.rank:
                 self._take(record)
 
-    def close(self, timeout: float = 5.0) -> None:
-        """Send what waits; a receiver that hangs is given up after `timeout` seconds."""
+    def use(self, settings: AlertSettings, send: Send) -> None:
+        """Other settings, other receivers. What waits goes to the new ones, at once if the old ones did not take it."""
+        with self._wake:
+            self.settings = settings
+            self._send = send
+            if self._failing:
+                self._due = self._clock()
+            self._wake.notify()
+
+    def end(self) -> None:
+        """Send what waits, once, and be done. Does not block."""
         with self._wake:
             self._closing = True
             self._wake.notify()
+
+    @property
+    def ended(self) -> bool:
+        """end() was called, and all is done."""
+        return not self._thread.is_alive()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """As end(); a receiver that hangs is given up after `timeout` seconds."""
+        self.end()
         self._thread.join(timeout)
 
     def _take(self, record: Record) -> None:
@@ -145,11 +163,12 @@ class Alerts:
                 if not closing and (held := self._held_back()) > 0:
                     self._due = self._clock() + held
                     continue
+                send = self._send
                 records, self._waiting = self._waiting, deque()
                 dropped, self._dropped = self._dropped, 0
                 self._due = float("inf")
             if records:
-                self._deliver(records, dropped)
+                self._deliver(send, records, dropped)
             if closing:
                 return
 
@@ -160,10 +179,10 @@ class Alerts:
             self._sent.popleft()
         return self._sent[0] + _HOUR - now if len(self._sent) >= self.settings.most_per_hour else 0.0
 
-    def _deliver(self, records: deque[Record], dropped: int) -> None:
+    def _deliver(self, send: Send, records: deque[Record], dropped: int) -> None:
         title, body = message(self.settings.gate, list(records), dropped)
         try:
-            delivered, why = self._send(title, body), "a receiver did not take it"
+            delivered, why = send(title, body), "a receiver did not take it"
         except Exception as problem:  # apprise has a plugin for each of a hundred services
             delivered, why = False, type(problem).__name__
         self._sent.append(self._clock())
@@ -174,7 +193,8 @@ class Alerts:
                 kept = [*records, *self._waiting]
                 self._dropped += dropped + max(0, len(kept) - WAITING)
                 self._waiting = deque(kept[-WAITING:])
-                self._due = self._clock() + self._again
+                # Others may have taken their place meanwhile.
+                self._due = self._clock() + (self._again if send is self._send else 0.0)
             elif self._waiting:
                 self._due = min(self._due, self._clock() + self.settings.group)
         if recovered or not delivered:

@@ -117,6 +117,8 @@ class Gauges:
         "dicomgate_sink_passed_over", "counter", "Records that the repository will never take.", ("sink",)
     )
     CHANNEL_UP = Metric("dicomgate_channel_up", "gauge", "1 when the channel carries traffic.", ("channel",))
+    BANS = Metric("dicomgate_bans", "gauge", "Bans that the gate knows of. Detectors place no more than 10,000.")
+    BANS_WAITING = Metric("dicomgate_bans_waiting", "gauge", "Changes to bans that are still to be written.")
     CHECKPOINT_AGE = Metric("dicomgate_checkpoint_age_seconds", "gauge", "Since the newest signed checkpoint.")
     BUILD = Metric("dicomgate_build_info", "gauge", "Always 1.", ("version",))
 

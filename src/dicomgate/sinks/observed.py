@@ -18,7 +18,8 @@ class ObservedSink:
 
     def __init__(self, sink: RecordSink, observers: Sequence[Observer]) -> None:
         self._sink = sink
-        self._observers = tuple(observers)
+        self.observers = tuple(observers)
+        """Replaced as a whole."""
 
     @property
     def failing(self) -> str | None:
@@ -28,5 +29,5 @@ class ObservedSink:
     def submit(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         """See RecordSink."""
         self._sink.submit(records, done)
-        for observer in self._observers:
+        for observer in self.observers:
             observer.offer(records)

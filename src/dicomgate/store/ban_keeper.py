@@ -1,8 +1,12 @@
-"""The bans of a running gate: a thread that writes what the gate decides and tells it what others decided."""
+"""The bans of a running gate: a thread that writes what the gate decides and tells it what others decided.
+
+Nothing that waits is ever left out, also while the store fails for hours. It stays bounded, because what waits is kept
+by what it is about: as many bans as the gate lets be placed, two marks for each, one errand for each address, and the
+newest memory.
+"""
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,7 +21,6 @@ from dicomgate.store.database import StoreError
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the store."""
-_WAITING = 10_000
 _PURGE_EVERY = 3600.0
 
 News = Callable[[Sequence[Entry]], None]
@@ -52,7 +55,10 @@ class BanKeeper:
         self._seen: dict[str, Entry] = {}
         self._failing: str | None = None
         self._purged = 0.0
-        self._jobs: deque[Job] = deque()
+        self._placed: dict[str, Ban] = {}  # by identifier, to be written
+        self._marks: dict[tuple[str, bool], None] = {}
+        self._memory: Mapping[str, Any] | None = None
+        self._errands: dict[str, Job] = {}
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="dicomgate-bans", daemon=True)
@@ -63,21 +69,36 @@ class BanKeeper:
         self._thread.start()
         return entries
 
+    @property
+    def waiting(self) -> int:
+        """How much is still to be done."""
+        with self._wake:
+            return len(self._placed) + len(self._marks) + len(self._errands) + (self._memory is not None)
+
     def place(self, ban: Ban) -> None:
         """Keep a ban."""
-        self._later(partial(bans.place, self._engine, ban))
+        with self._wake:
+            self._placed[ban.identifier] = ban
+            self._wake.notify()
 
     def recorded(self, identifier: str, ended: bool) -> None:
         """The record of its beginning or end is on disk."""
-        self._later(partial(bans.recorded, self._engine, identifier, ended=ended))
+        with self._wake:
+            self._marks[identifier, ended] = None
+            self._wake.notify()
 
     def remember(self, memories: Mapping[str, Any]) -> None:
-        """Keep what was learned."""
-        self._later(partial(bans.remember, self._engine, memories))
+        """Keep what was learned; what was to be kept before is outdated."""
+        with self._wake:
+            self._memory = memories
+            self._wake.notify()
 
-    def do(self, job: Job) -> None:
-        """Anything else that is slow and about bans, such as telling a firewall. StoreError means: try again."""
-        self._later(job)
+    def run_errand(self, about: str, job: Job) -> None:
+        """Anything else that is slow and concerns bans, once; an earlier one about the same that waits is outdated."""
+        with self._wake:
+            self._errands.pop(about, None)  # the newest comes last
+            self._errands[about] = job
+            self._wake.notify()
 
     def close(self, timeout: float = 5.0) -> None:
         """Do what waits, once, and end."""
@@ -87,58 +108,65 @@ class BanKeeper:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    def _later(self, job: Job) -> None:
-        with self._wake:
-            if len(self._jobs) < _WAITING:
-                self._jobs.append(job)
-            self._wake.notify()
-
     def _run(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._jobs or self._closing, self._every)
+                self._wake.wait_for(lambda: self._busy or self._closing, self._every)
                 closing = self._closing
-            try:
-                self._work()
-                entries = self._look()
-            except StoreError as error:
-                self._pause(str(error))
-            except Exception as bug:  # without this thread no ban of a command would ever be noticed
-                self._pause(f"a bug: {type(bug).__name__}")
-            else:
-                self._said(None)
-                if entries:
-                    self._tell(partial(self._news, entries))
+            # Whatever keeps bans from being written, those of a command are heard of.
+            troubles = self._attempt(self._work), self._attempt(self._hear)
+            trouble = next((each for each in troubles if each is not None), None)
+            self._said(trouble)
             if closing:
                 return
+            if trouble is not None:
+                with self._wake:
+                    self._wake.wait_for(lambda: self._closing, self._every)
 
-    def _pause(self, trouble: str) -> None:
-        self._said(trouble)
-        with self._wake:
-            self._wake.wait_for(lambda: self._closing, self._every)
+    def _attempt(self, job: Job) -> str | None:
+        """Why it failed, or None."""
+        try:
+            job()
+        except StoreError as error:
+            return str(error)
+        except Exception as bug:  # without this thread no ban of a command would ever be noticed
+            return f"a bug: {type(bug).__name__}"
+        return None
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._placed or self._marks or self._errands or self._memory is not None)
 
     def _work(self) -> None:
-        while True:
+        """All that waits, each kind in one transaction. What the store did not take stays, and is tried again."""
+        with self._wake:
+            placed, marks, memory = tuple(self._placed.values()), tuple(self._marks), self._memory
+            errands, self._errands = self._errands, {}
+        for errand in errands.values():  # first: a firewall does not wait for a store
+            self._said(self._attempt(errand))
+        if placed:
+            bans.place(self._engine, *placed)
             with self._wake:
-                if not self._jobs:
-                    break
-                job = self._jobs[0]
-            try:
-                job()
-            except StoreError:
-                raise  # it stays the first, to be tried again
-            except Exception:
-                self._done()  # a bug is not tried again, or nothing behind it would ever be done
-                raise
-            self._done()
+                for ban in placed:
+                    del self._placed[ban.identifier]
+        if marks:
+            bans.recorded(self._engine, marks)
+            with self._wake:
+                for mark in marks:
+                    del self._marks[mark]
+        if memory is not None:
+            bans.remember(self._engine, memory)
+            with self._wake:
+                if self._memory is memory:
+                    self._memory = None
         now = self._clock()
         if now - self._purged >= _PURGE_EVERY:
             self._purged = now
             bans.purge(self._engine, now)
 
-    def _done(self) -> None:
-        with self._wake:
-            self._jobs.popleft()
+    def _hear(self) -> None:
+        if entries := self._look():
+            self._tell(partial(self._news, entries))
 
     def _look(self) -> list[Entry]:
         """What is new since the last look."""

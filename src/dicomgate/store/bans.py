@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,23 +35,27 @@ def new_identifier() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
 
-def place(engine: Engine, ban: Ban) -> None:
-    """Keep a ban. StoreError when the store cannot be written."""
-    values = {
-        "identifier": ban.identifier,
-        "kind": ban.subject.kind.value,
-        "value": _plain(ban.subject.value),
-        "rung": ban.rung.word,
-        "since": ban.since,
-        "until": ban.until,
-        "origin": ban.origin,
-        "reason": _plain(ban.reason),
-        "lifted": ban.lifted,
-        "placed_recorded": 0,
-        "ended_recorded": 0,
-    }
+def place(engine: Engine, *placed: Ban) -> None:
+    """Keep bans, all of them or none. StoreError when the store cannot be written."""
+    rows = [
+        {
+            "identifier": ban.identifier,
+            "kind": ban.subject.kind.value,
+            "value": _plain(ban.subject.value),
+            "rung": ban.rung.word,
+            "since": ban.since,
+            "until": ban.until,
+            "origin": ban.origin,
+            "reason": _plain(ban.reason),
+            "lifted": ban.lifted,
+            "placed_recorded": 0,
+            "ended_recorded": 0,
+        }
+        for ban in placed
+    ]
     with told(engine), _at_once(engine).begin() as connection:
-        connection.execute(BANS.insert().values(revision=_NEXT, **values))
+        for row in rows:
+            connection.execute(BANS.insert().values(revision=_NEXT, **row))
 
 
 def lift(engine: Engine, time: float, *, identifier: str | None = None, subject: Subject | None = None) -> list[Ban]:
@@ -86,11 +90,12 @@ def changed(engine: Engine, since: int, time: float) -> list[Entry]:
         return [Entry(_ban(row), row.revision, bool(row.placed_recorded), bool(row.ended_recorded)) for row in rows]
 
 
-def recorded(engine: Engine, identifier: str, *, ended: bool) -> None:
-    """The beginning or the end of a ban has its record."""
-    done = {"ended_recorded": 1} if ended else {"placed_recorded": 1}
+def recorded(engine: Engine, marks: Iterable[tuple[str, bool]]) -> None:
+    """Bans of which a record is written: by identifier, that of the beginning (False) or that of the end (True)."""
     with told(engine), _at_once(engine).begin() as connection:
-        connection.execute(BANS.update().where(BANS.c.identifier == identifier).values(done))
+        for identifier, ended in marks:
+            done = {"ended_recorded": 1} if ended else {"placed_recorded": 1}
+            connection.execute(BANS.update().where(BANS.c.identifier == identifier).values(done))
 
 
 def purge(engine: Engine, time: float) -> None:

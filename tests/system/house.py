@@ -148,11 +148,11 @@ def house(
 ) -> Iterator[House]:
     """Start it all; stop it at the end, when the innocent must still be undisturbed.
 
-    `more` are tables; `{honest}` in them becomes the address of the honest archive.
+    `more` are tables; `{main}` and `{honest}` in them become the addresses of the archives.
     """
     with RawArchive() as archive, HonestArchive() as honest:
         text = rules(archive.address, honest.address, gate=gate, limits=limits, audit=audit, state=state)
-        text += more.replace("{honest}", str(honest.address))
+        text += more.replace("{main}", str(archive.address)).replace("{honest}", str(honest.address))
         with running_gate(folder, text) as running, Innocent(running.address("outside")) as innocent:
             door = House(running, archive, honest, innocent, Trail(folder, state))
             try:

@@ -66,6 +66,12 @@ def user_information(*sub_items: bytes, maximum_length: int = 16384) -> bytes:
     return item(0x50, told + b"".join(sub_items))
 
 
+def user_identity(kind: int, primary: bytes, secondary: bytes = b"", asked: int = 0) -> bytes:
+    """Sub-item 58H (PS3.7 table D.3-14); kind 2 is a name with a passcode."""
+    fields = struct.pack(">H", len(primary)) + primary + struct.pack(">H", len(secondary)) + secondary
+    return item(0x58, bytes((kind, asked)) + fields)
+
+
 APPLICATION_CONTEXT = item(0x10, b"1.2.840.10008.3.1.1.1")
 PROPOSED = (
     proposed(ON_ECHO, VERIFICATION, IMPLICIT)

@@ -6,7 +6,6 @@ Where a peer's users are not asked for, it is called for what the peer has to pr
 from __future__ import annotations
 
 import ssl
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +33,7 @@ from system.raw_archive import (
     dial,
     item,
     proposed,
+    user_identity,
     user_information,
 )
 
@@ -139,42 +139,36 @@ def _granted(provider: StandIn, request: Request) -> Reply:
     return Reply({"error": "invalid_grant"}, 400)
 
 
-def _identity(kind: int, primary: bytes, secondary: bytes = b"", asked: int = 0) -> bytes:
-    """Sub-item 58H (PS3.7 table D.3-14)."""
-    fields = struct.pack(">H", len(primary)) + primary + struct.pack(">H", len(secondary)) + secondary
-    return item(0x58, bytes((kind, asked)) + fields)
-
-
 def _well_formed(issuer: str) -> dict[str, bytes]:
     """What may be presented, by a name that begins with "good" for what a provider that is up vouches for."""
     good = _good(issuer).encode()
     nobody = _good(issuer, groups=["cleaners"]).encode()
     return {
         "nothing": b"",
-        "a name": _identity(1, b"alice"),
-        "good passcode": _identity(2, b"alice", RIGHT),
-        "wrong passcode": _identity(2, b"alice", WRONG),
-        "empty passcode": _identity(2, b"alice"),
-        "name that is not UTF-8": _identity(2, b"\xff\xfe", RIGHT),
-        "a ticket": _identity(3, b"\x60\x82\x01\x00" + bytes(80)),
-        "an assertion": _identity(4, b"<saml:Assertion/>"),
-        "good token": _identity(5, good, asked=1),
-        "token of another": _identity(5, good[:-4] + b"AAAA"),
-        "ended token": _identity(5, _good(issuer, exp=_now() - 600).encode()),
-        "token without a role": _identity(5, nobody),
-        "no token at all": _identity(5, b""),
+        "a name": user_identity(1, b"alice"),
+        "good passcode": user_identity(2, b"alice", RIGHT),
+        "wrong passcode": user_identity(2, b"alice", WRONG),
+        "empty passcode": user_identity(2, b"alice"),
+        "name that is not UTF-8": user_identity(2, b"\xff\xfe", RIGHT),
+        "a ticket": user_identity(3, b"\x60\x82\x01\x00" + bytes(80)),
+        "an assertion": user_identity(4, b"<saml:Assertion/>"),
+        "good token": user_identity(5, good, asked=1),
+        "token of another": user_identity(5, good[:-4] + b"AAAA"),
+        "ended token": user_identity(5, _good(issuer, exp=_now() - 600).encode()),
+        "token without a role": user_identity(5, nobody),
+        "no token at all": user_identity(5, b""),
         "an answer, which is dropped": item(0x59, b"\x00\x00"),
     }
 
 
 MALFORMED = {
-    "type 0": _identity(0, b"alice"),
-    "type 6": _identity(6, b"alice"),
-    "a token with a passcode": _identity(5, b"a.b.c", RIGHT),
+    "type 0": user_identity(0, b"alice"),
+    "type 6": user_identity(6, b"alice"),
+    "a token with a passcode": user_identity(5, b"a.b.c", RIGHT),
     "a length beyond its item": item(0x58, b"\x02\x00\xff\xffalice\x00\x00"),
     "nothing in it": item(0x58, b""),
     "more behind it": item(0x58, b"\x01\x00\x00\x05alice\x00\x00\x00\x00"),
-    "two of them": _identity(2, b"alice", WRONG) + _identity(1, b"alice"),
+    "two of them": user_identity(2, b"alice", WRONG) + user_identity(1, b"alice"),
 }
 CALLERS = ((USER, False), (USER, True), (DEVICE, False), (DEVICE, True), (ADDRESS, False))
 """Calling AE title, and whether the device's certificate is shown."""

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from lab import dcmtk, kerberos, openid_provider, openldap, orthanc, prometheus, rsyslog, saml_provider, sites
+from lab import (
+    crowdsec,
+    dcmtk,
+    fail2ban,
+    kerberos,
+    openid_provider,
+    openldap,
+    orthanc,
+    prometheus,
+    rsyslog,
+    saml_provider,
+    sites,
+)
 from lab.hospital import Hospital, Route, hospital
 
 HERE = Path(__file__).parent
@@ -27,6 +39,8 @@ COMPONENTS: dict[str, tuple[Path, ...]] = {
     "wireguard": sites.WIREGUARD,
     "prometheus": (prometheus.PROGRAM, prometheus.PROMTOOL),
     "rsyslog": (rsyslog.PROGRAM,),
+    "fail2ban": (fail2ban.PROGRAM,),
+    "crowdsec": (crowdsec.PROGRAM,),
     "chromium": (Path("/usr/bin/chromium"),),
     # Only root may capture, as above.
     "tcpdump": (Path("/usr/bin/tcpdump"), Path("/root")),

@@ -11,10 +11,15 @@ packages="$packages iproute2 procps nftables tcpdump wireguard-go wireguard-tool
 packages="$packages libcharon-extra-plugins libstrongswan-standard-plugins"
 # A browser that looks at reports
 packages="$packages chromium fonts-dejavu-core"
+# Readers of exported rules
+packages="$packages fail2ban"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
+# Unpacked, not installed: its installation wants to be registered at a service on the net.
+crowdsec=/opt/dicomgate-lab/crowdsec
+[ -x $crowdsec/usr/bin/crowdsec ] || missing="$missing crowdsec"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "lab: not installed, and not root on Debian:$missing" >&2
@@ -29,6 +34,11 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o DPkg::Lock::Timeout=600 update
+if [ ! -x $crowdsec/usr/bin/crowdsec ]; then
+    missing=${missing% crowdsec}
+    mkdir -p $crowdsec
+    (cd $crowdsec && apt-get -qq -o APT::Sandbox::User=root download crowdsec && dpkg -x crowdsec_*.deb . && rm crowdsec_*.deb)
+fi
 # shellcheck disable=SC2086 - a list of words
-apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null
 [ "$made" = 0 ] || rm -f /usr/sbin/policy-rc.d

@@ -169,7 +169,7 @@ def _crowdsec(each: type[Detector]) -> str:
         "blackhole: 1m",
         "labels:",
         "  service: dicomgate",
-        f"  classification: [attack.{each.technique}]",
+        f"  technique: attack.{each.technique}",  # not a list, which versions before 1.5 do not take
         f"  label: {_quoted(each.title)}",
         "  spoofable: 0",
         f"  remediation: {'true' if each.action >= Rung.REFUSE else 'false'}",
@@ -221,7 +221,7 @@ def fail2ban() -> str:
         "#   ignoreip = the addresses of devices that must never be blocked",
         "",
         "[Definition]",
-        r'datepattern = ^\{"time": "%%Y-%%m-%%dT%%H:%%M:%%S\.\d+(?:Z|\+00:00)"',
+        r'datepattern = ^\{"time": "%%Y-%%m-%%dT%%H:%%M:%%S\.%%f%%z"',  # without %z it would be local time
         f"failregex = {patterns[0]}",
         *(f"            {pattern}" for pattern in patterns[1:]),
         'ignoreregex = "never_block": true',

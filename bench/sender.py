@@ -1,6 +1,6 @@
-"""Load program: one association with one huge C-STORE.
+"""Load program: one association with one huge C-STORE, or with many of one size, one after the other.
 
-In: HOST PORT MAXIMUM_LENGTH BYTES [tls]; out: JSON seconds, bytes.
+In: HOST PORT MAXIMUM_LENGTH BYTES [tls | OBJECTS]; out: JSON seconds, bytes.
 """
 
 import json
@@ -30,8 +30,10 @@ BLOCK = 4 * 1024 * 1024
 """Bytes handed to the kernel at once: large, so that the sender is never what limits the relay."""
 
 
-def store(host: str, port: int, maximum_length: int, size: int, encrypted: bool = False) -> dict[str, float]:
-    """Send a data set of about `size` bytes, one PDV per P-DATA-TF; wall seconds and bytes of those PDUs."""
+def store(
+    host: str, port: int, maximum_length: int, size: int, objects: int = 1, encrypted: bool = False
+) -> dict[str, float]:
+    """Send data sets of about `size` bytes each, one PDV per P-DATA-TF; wall seconds and bytes of those PDUs."""
     fragment = bytes(range(256)) * (maximum_length // 256 + 1)
     fragment = fragment[: fragment_size(maximum_length)]
     count = max(2, -(-size // len(fragment)))
@@ -46,17 +48,18 @@ def store(host: str, port: int, maximum_length: int, size: int, encrypted: bool 
         sock.sendall(associate_rq(CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, maximum_length))
         receive_pdu(sock, ASSOCIATE_AC)
         begin = time.monotonic()
-        sock.sendall(C_STORE_RQ + first)
-        remaining = (count - 2) * len(middle)
-        while remaining:
-            sock.sendall(block[:remaining])
-            remaining -= min(remaining, len(block))
-        sock.sendall(last)
-        receive_pdu(sock, P_DATA_TF)
+        for _ in range(objects):
+            sock.sendall(C_STORE_RQ + first)
+            remaining = (count - 2) * len(middle)
+            while remaining:
+                sock.sendall(block[:remaining])
+                remaining -= min(remaining, len(block))
+            sock.sendall(last)
+            receive_pdu(sock, P_DATA_TF)
         seconds = time.monotonic() - begin
         sock.sendall(RELEASE_REQUEST)
         receive_pdu(sock, RELEASE_RP)
-    return {"seconds": seconds, "bytes": count * len(middle)}
+    return {"seconds": seconds, "bytes": objects * count * len(middle)}
 
 
 def _connected(host: str, port: int, encrypted: bool) -> socket.socket:
@@ -65,4 +68,6 @@ def _connected(host: str, port: int, encrypted: bool) -> socket.socket:
 
 
 if __name__ == "__main__":
-    print(json.dumps(store(sys.argv[1], *map(int, sys.argv[2:5]), encrypted=sys.argv[5:] == ["tls"])))
+    more = sys.argv[5] if len(sys.argv) > 5 else "1"
+    figures = [int(text) for text in sys.argv[2:5]]
+    print(json.dumps(store(sys.argv[1], *figures, 1 if more == "tls" else int(more), encrypted=more == "tls")))

@@ -62,6 +62,10 @@ class Plan:
         """The gate with the tamper alarm on."""
         return Gate(GateOptions(tamper="refuse", profile=self.profile), name)
 
+    def holding_gate(self, name: str) -> Gate:
+        """The same, where the archive hears of nothing that is not found good."""
+        return Gate(GateOptions(tamper="refuse", tamper_hold="object", profile=self.profile), name)
+
     def chosen(self, paths: Sequence[RelayPath]) -> list[RelayPath]:
         """Those of `paths` that this run is to measure; "nginx" and "gate" stand for all their variants."""
         return [path for path in paths if not self.only or path.name.split()[0].rstrip(",") in self.only]

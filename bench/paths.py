@@ -194,6 +194,7 @@ class GateOptions:
     detection: bool = True
     tamper: str = "off"
     """The tamper alarm of its archive."""
+    tamper_hold: str = "fragment"
     profile: bool = False
     """Run it under cProfile; the profile stands in `PROFILE` in its room when it ends."""
     clear_passcodes: bool = False
@@ -240,6 +241,7 @@ name = "main"
 ae_title = "{CALLED}"
 address = "{target[0]}:{target[1]}"
 tamper = "{options.tamper}"
+tamper_hold = "{options.tamper_hold}"
 {ceiling}
 [[peer]]
 name = "load"

@@ -20,6 +20,7 @@ AFTERMATH = 0.3
 _rooms = count(1)
 _TLS_GATE = "gate, TLS in"
 _DIGEST_GATE = "gate, digest"
+_HOLDING_GATE = "gate, objects held"
 _BLIND_GATE = "gate, no detection"
 _SLICE = 500_000
 """Bytes of a slice of a CT."""
@@ -96,16 +97,18 @@ def digest(plan: Plan) -> Iterator[Table]:
             f"Bulk relay, detection and tamper alarm, {what}",
             f"{load_of} in P-DATA PDUs of {kib} KiB through the gate with all detectors, with none, and with all "
             'detectors and `tamper = "refuse"`: that takes the SHA-256 of every data-set byte, and holds the end until '
-            "the record store has said what it knows of the instance.",
+            'the record store has said what it knows of the instance. With `tamper_hold = "object"` the archive gets '
+            "nothing before that.",
             (Metric("rate", "GB/s"), Metric("cpu_per_gb", "relay CPU s/GB", digits=3)),
             (
                 Ratio(f"the same with detection, {what}", "cpu_per_gb", _BLIND_GATE, 1.05, 1.02),
                 Ratio(f"the same with the tamper alarm, {what}", "cpu_per_gb", "gate", 4.0, 3.0, _DIGEST_GATE),
+                Ratio(f"the same, objects held back, {what}", "cpu_per_gb", "gate", 8.0, 5.0, _HOLDING_GATE),
             ),
         )
         say(table.title)
         blind = Gate(GateOptions(detection=False, profile=plan.profile), _BLIND_GATE)
-        paths = plan.chosen([plan.gate(), blind, plan.watchful_gate(_DIGEST_GATE)])
+        paths = plan.chosen([plan.gate(), blind, plan.watchful_gate(_DIGEST_GATE), plan.holding_gate(_HOLDING_GATE)])
         with Load("sink", kib * 1024, size, objects) as sink:
             target = (LOOPBACK, sink.report(10)["port"])
             with _all_before(plan, table, paths, target) as addresses:

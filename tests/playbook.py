@@ -29,13 +29,16 @@ from dicomgate.session.events import (
     Close,
     Command,
     Connect,
+    Discard,
     Event,
     Finish,
+    Keep,
     Pause,
     Recall,
     Received,
     Relay,
     Resume,
+    Return,
     Say,
     TimeUp,
     Verify,
@@ -108,6 +111,7 @@ class Playbook:
         )
         self.records: list[Record] = []
         self.sent = {REQUESTOR: bytearray(), ACCEPTOR: bytearray()}
+        self.kept = bytearray()
         self.commands: list[Command] = []
         self._told = {REQUESTOR: 0, ACCEPTOR: 0}
         self._output: list[str] = []
@@ -168,6 +172,14 @@ class Playbook:
                 return [f"pause {side}"]
             case Resume(side):
                 return [f"resume {side}"]
+            case Keep(data):
+                self.kept += data
+                return [f"keep {len(data)} bytes"]
+            case Return():
+                return ["return"]
+            case Discard():
+                self.kept.clear()
+                return ["discard"]
             case Finish():
                 return ["finish"]
 

@@ -4,7 +4,6 @@ import io
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from dicomgate.cli import detection
 from dicomgate.cli.detection import Detection
 from dicomgate.config.load import Configuration
-from dicomgate.detect.settings import DetectSettings
 from dicomgate.gate.journal import Journal
 from dicomgate.gate.settings import GateSettings
 from dicomgate.policy.model import Rules
@@ -20,10 +18,7 @@ from dicomgate.segment.kernel import NftError
 from dicomgate.store.database import open_store
 
 
-@pytest.mark.parametrize("firewall", [True, False])
-def test_a_banned_address_is_told_once_and_a_failure_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, firewall: bool
-) -> None:
+def test_a_banned_address_is_told_once_and_a_failure_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
     def load(lines: list[str]) -> None:
@@ -32,7 +27,7 @@ def test_a_banned_address_is_told_once_and_a_failure_is_said(
             raise NftError("nft refused: No such file or directory", "apply it first")
 
     monkeypatch.setattr(detection, "load", load)
-    settings = replace(GateSettings("north", (), Rules()), detect=DetectSettings(firewall=firewall))
+    settings = GateSettings("north", (), Rules())
     stream = io.StringIO()
     journal = Journal(stream)
     store = open_store("sqlite:///gate.db", tmp_path)
@@ -41,14 +36,11 @@ def test_a_banned_address_is_told_once_and_a_failure_is_said(
     made.push("10.1.9.9", 60.4)
     made.push("2001:db8::9", 0)
     deadline = time.monotonic() + 20
-    while firewall and len(told) < 2 and time.monotonic() < deadline:
+    while len(told) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     made.close(lambda: None)
     journal.close()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    if not firewall:
-        assert (told, lines) == ([], [])
-        return
     assert "banned4 { 10.1.9.9 timeout 60s }" in told[0]
     assert "delete element inet dicomgate banned6 { 2001:db8::9 }" in told[1]
     assert [(line["event"], line["reason"]) for line in lines] == [

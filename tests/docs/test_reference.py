@@ -230,7 +230,7 @@ def shown(name: str) -> str:
     value = {**vars_of(SessionLimits()), **vars_of(ConnectionLimits())}[name]
     if isinstance(value, float):
         return str(WRITE_SETTINGS.duration(value))
-    is_size = name in ("associate_pdu", "pdu", "command_set")
+    is_size = name in ("associate_pdu", "pdu", "command_set", "held_object", "held_objects")
     return str(WRITE_SETTINGS.size(value)) if is_size else str(value)
 
 

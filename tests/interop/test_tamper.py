@@ -211,3 +211,31 @@ def resident(gate: Gate) -> int:
     """The most memory the gate has had so far, in bytes."""
     text = Path(f"/proc/{gate.process.popen.pid}/status").read_text(encoding="ascii")
     return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+@pytest.mark.parametrize("hold", ["fragment", "object"])
+def test_an_archive_that_writes_over_its_copy_keeps_the_original_if_it_hears_of_nothing(
+    tmp_path: Path, image: Instance, hold: str
+) -> None:
+    """DCMTK's storescp writes into the file it has: cut off, the original is lost. So it must not hear of the store."""
+    require("dcmtk")
+    with dcmtk.storescp(tmp_path / "archive", "ARCHIVE") as archive:
+        rules = RULES.format(archive=archive.address, tamper=f'refuse"\ntamper_hold = "{hold}')
+        with running_gate(tmp_path / "gate", rules) as gate:
+            to = gate.address("outside")
+            large = studies.large_multiframe(tmp_path / "large.dcm", "whole", 5_000_000)
+            assert dcmtk.storescu(to, "CT1", "ARCHIVE", [image.path, large.path], "-xe", "-R").ok
+            gate.await_record(event="operation", sop_instance_uid=large.sop_instance_uid)
+            original = fingerprint(archive.directory)
+            assert len(original) == 2
+            tail(large.path)
+            done = dcmtk.storescu(to, "INTRUDER", "ARCHIVE", [altered(image).path, large.path], "-xe", "-R", "-nh")
+            assert done.output.count("0x124") == (2 if hold == "object" else 1), done.output
+            gate.await_record(event="instance_changed", sop_instance_uid=image.sop_instance_uid)
+            if hold == "object":
+                gate.await_record(event="instance_changed", sop_instance_uid=large.sop_instance_uid)
+                assert fingerprint(archive.directory) == original
+                ended = gate.await_record(event="association_ended", calling_ae_title="INTRUDER")
+                assert ended["detail"]["ended_by"] != "gate", "both are refused within one association"
+            else:
+                wait_until(lambda: fingerprint(archive.directory) != original, 10, "the loss, or this shows nothing")

@@ -109,6 +109,7 @@ def run(
             channels=channels,
             recollection=stored,
             conceal=concealment.conceal,
+            kept_in=path_of(engine).parent,
         )
         detection.attach(gate)
         observed = Observed(

@@ -152,6 +152,7 @@ def _archive(table: schema.ArchiveTable) -> Archive:
         calling_ae_of_user=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "user"),
         calling_ae_of_role=tuple((name, title) for kind, name, title in table.calling_ae_map if kind == "role"),
         tamper=table.tamper,
+        tamper_hold=table.tamper_hold,
     )
 
 

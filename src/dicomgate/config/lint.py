@@ -11,7 +11,7 @@ from dicomgate.config.schema import Kind, OnAuditFailure
 from dicomgate.config.shadow import shadowed
 from dicomgate.config.units import literal
 from dicomgate.gate.settings import GateSettings, TlsProfile
-from dicomgate.policy.model import Assurance, Listener, Mode, Networks, Peer, Verb
+from dicomgate.policy.model import Assurance, Listener, Mode, Networks, Peer, Tamper, TamperHold, Verb
 
 NARROW = {4: 24, 6: 64}
 """By IP version: the shortest prefix that is still one network segment."""
@@ -336,6 +336,16 @@ def _audit(document: Document, settings: GateSettings) -> Warnings:
         )
 
 
+def _tamper_hold(document: Document, settings: GateSettings) -> Warnings:
+    for archive in settings.rules.archives:
+        if archive.tamper_hold is TamperHold.OBJECT and archive.tamper is not Tamper.REFUSE:
+            yield document.warning(
+                f"archive[{archive.name}].tamper_hold",
+                f'"object" does nothing while tamper is "{archive.tamper.value}"',
+                'write tamper = "refuse", or leave tamper_hold out',
+            )
+
+
 def _sinks(document: Document, settings: GateSettings) -> Warnings:
     yield from sinks.warnings(document)
 
@@ -361,5 +371,6 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _audit,
     *directory_checks.LINTS,
     *introduction_checks.LINTS,
+    _tamper_hold,
     _sinks,
 )

@@ -16,6 +16,7 @@ from dicomgate.facts import Address, Origin, Side
 from dicomgate.gate.certificates import facts_of
 from dicomgate.gate.handshake import Handshake
 from dicomgate.gate.host import Host
+from dicomgate.gate.kept import KeptDataSet
 from dicomgate.gate.link import Buffer, Link, acknowledge_at_once, keep_alive, send_at_once
 from dicomgate.gate.tls import reason
 from dicomgate.gate.tls_link import TlsLink
@@ -28,9 +29,12 @@ from dicomgate.session.events import (
     Command,
     Connect,
     Connected,
+    Discard,
     Event,
     Finish,
     HungUp,
+    Keep,
+    NotKept,
     NotRecalled,
     Ordered,
     Pause,
@@ -41,6 +45,8 @@ from dicomgate.session.events import (
     Relay,
     Reloaded,
     Resume,
+    Return,
+    Returned,
     Say,
     Stalled,
     TimeUp,
@@ -71,9 +77,11 @@ class Connection:
         "_gate",
         "_gone",
         "_half_open",
+        "_kept",
         "_kept_alive",
         "_links",
         "_paused",
+        "_return",
         "_route",
         "origin",
         "session",
@@ -94,6 +102,9 @@ class Connection:
         self._half_open = True
         self._gone = False
         self._paused: Side | None = None
+        self._kept: KeptDataSet | None = None
+        self._return = False
+        """The next piece of what is kept is wanted, once the acceptor has taken the one before."""
         self.session = Session(
             association,
             origin,
@@ -215,6 +226,8 @@ class Connection:
             self.handle(HungUp(side, error.strerror or "connection lost"))
             return
         self._regulate()
+        if side is Side.ACCEPTOR:
+            self._fetch()
 
     # -- commands down -------------------------------------------------------------------------------------
 
@@ -251,6 +264,13 @@ class Connection:
                 case Resume():
                     self._paused = None
                     self._regulate()
+                case Keep(data):
+                    self._keep(data)
+                case Return():
+                    self._return = True
+                    self._fetch()
+                case Discard():
+                    self._forget_kept()
                 case Finish():
                     self._finish()
                 case _:
@@ -275,7 +295,7 @@ class Connection:
         for side, link in self._links.items():
             other = self._links.get(side.other)
             blocked = (other is not None and other.pending_bytes > 0) or link.pending_bytes > _TOO_MUCH_TO_SAY
-            link.watch(reading=not blocked and side is not self._paused)
+            link.watch(reading=not blocked and side is not self._paused and not self._keeps_too_much(side))
 
     def _close(self, side: Side, reset: bool) -> None:
         if side is Side.ACCEPTOR and self._connecting is not None:
@@ -288,6 +308,7 @@ class Connection:
 
     def _finish(self, reset: bool = False) -> None:
         self._gone = True
+        self._forget_kept()
         for side in (Side.REQUESTOR, Side.ACCEPTOR):
             self._close(side, reset)
         if self._counted is not None:
@@ -315,6 +336,41 @@ class Connection:
             self.handle(NotRecalled(number, known, self._gate.settings.on_audit_failure != "continue"))
         else:
             self.handle(Recalled(number, known))
+
+    # -- data sets that are held back as a whole -----------------------------------------------------------
+
+    def _keep(self, data: Buffer) -> None:
+        if self._kept is None:
+            self._kept = self._gate.kept.begin(
+                partial(self._guarded, self._regulate), partial(self._guarded, self._not_kept)
+            )
+        self._kept.add(data)
+        self._regulate()
+
+    def _keeps_too_much(self, side: Side) -> bool:
+        return side is Side.REQUESTOR and self._kept is not None and self._kept.full
+
+    def _fetch(self) -> None:
+        link = self._links.get(Side.ACCEPTOR)
+        if self._return and self._kept is not None and (link is None or not link.pending_bytes):
+            self._return = False
+            self._kept.fetch(partial(self._guarded, self._returned))
+
+    def _returned(self, data: bytes, last: bool) -> None:
+        if last:
+            self._forget_kept()
+        self.handle(Returned(data, last))
+
+    def _not_kept(self, why: str) -> None:
+        self._forget_kept()
+        self.handle(NotKept(why))
+
+    def _forget_kept(self) -> None:
+        self._return = False
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+            self._regulate()  # its sender may have been waiting for the disk
 
     # -- connecting ----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
+from pathlib import Path
 
 from dicomgate import __version__
 from dicomgate.audit.instance import Instance, Known, Recollection
@@ -28,6 +29,7 @@ from dicomgate.gate.damper import Damper
 from dicomgate.gate.door import Door
 from dicomgate.gate.host import Channels, Guest, Revocations
 from dicomgate.gate.journal import Journal
+from dicomgate.gate.kept import Kept
 from dicomgate.gate.patience import Patience
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings
@@ -56,7 +58,8 @@ class Gate:
     an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
     it, nobody gets in there. `channels` knows what came through which tunnel; without it, nothing has.
     it, nobody gets in there. `recollection` knows which SOP instances are stored; `under_way.settled` is to be called
-    when what came of a C-STORE is on disk. `conceal` says what records may have of a patient.
+    when what came of a C-STORE is on disk. `conceal` says what records may have of a patient. `kept_in` is the directory
+    for data sets that are held back as a whole; None is the system's own.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Gate:
         channels: Channels | None = None,
         recollection: Recollection | None = None,
         conceal: Conceal | None = None,
+        kept_in: Path | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -93,6 +97,7 @@ class Gate:
         self.channels = channels
         self.under_way = UnderWay()
         self.conceal = conceal
+        self.kept = Kept(kept_in, loop.call_soon_threadsafe, settings.connections.held_objects)
         self._recollection = recollection
         self._sink = sink
         self._journal = journal
@@ -157,6 +162,7 @@ class Gate:
         self.credentials = credentials
         self.policy = _policy(settings)
         self.associations.limits = settings.connections
+        self.kept.most = settings.connections.held_objects
         self._heed(settings)
         self._known.cache_clear()
         for door in opened.values():

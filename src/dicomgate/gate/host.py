@@ -14,6 +14,7 @@ from dicomgate.gate.bans import Bans
 from dicomgate.gate.buffers import Buffers
 from dicomgate.gate.census import Associations, HalfOpen
 from dicomgate.gate.credentials import Credentials
+from dicomgate.gate.kept import Kept
 from dicomgate.gate.poller import Poller
 from dicomgate.gate.settings import GateSettings, ListenerSettings, ServerTls
 from dicomgate.gate.upstream import SocketAddress, Upstreams
@@ -68,6 +69,7 @@ class Host(Protocol):
     channels: Channels | None
     under_way: UnderWay
     conceal: Conceal | None
+    kept: Kept
 
     def now(self) -> float:
         """Seconds of a steady clock."""

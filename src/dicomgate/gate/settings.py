@@ -87,6 +87,8 @@ class ConnectionLimits:
     half_open_per_address: int = 20
     drain: float = 30.0
     """Seconds that running associations get after SIGTERM before they are aborted."""
+    held_objects: int = 8 * 1024**3
+    """Bytes of data sets that are held back as a whole, all associations together."""
     recall: float = 5.0
     """Seconds from asking what is known of a SOP instance to the answer."""
 

@@ -74,6 +74,15 @@ class Tamper(StrEnum):
     REFUSE = "refuse"
 
 
+class TamperHold(StrEnum):
+    """What an archive does not hear of before the content of a C-STORE has been judged."""
+
+    FRAGMENT = "fragment"
+    """The end of the data set; the rest streams through."""
+    OBJECT = "object"
+    """All of it."""
+
+
 class Refusals(StrEnum):
     """How much a rejection tells: the standard's own reason, or always 1/1/1."""
 
@@ -224,6 +233,8 @@ class Archive:
     calling_ae_of_role: tuple[tuple[str, str], ...] = ()
     tamper: Tamper = Tamper.OFF
     """Off by default: docs/design/defaults.md says what a digest costs."""
+    tamper_hold: TamperHold = TamperHold.FRAGMENT
+    """Counts where `tamper` refuses."""
 
 
 @dataclass(frozen=True, slots=True)

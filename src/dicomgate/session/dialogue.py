@@ -13,12 +13,25 @@ from dicomgate.association.messages import CommandReceived, Incomplete, MessageR
 from dicomgate.association.negotiation import AcceptedContext, Agreement
 from dicomgate.audit.instance import Content, Instance, memory_of
 from dicomgate.facts import OperationFacts, Side
-from dicomgate.policy.model import Mode, Tamper, Verb
+from dicomgate.policy.model import Mode, Tamper, TamperHold, Verb
 from dicomgate.policy.policy import Policy
 from dicomgate.policy.verdict import AllowOperation, AssociationPermit, Deny, Direction
 from dicomgate.session.data_set import DataSetHead
 from dicomgate.session.digest import DataSetDigest
-from dicomgate.session.events import Command, NotRecalled, Pause, Recall, Recalled, Relay, Say, Write
+from dicomgate.session.events import (
+    Command,
+    Discard,
+    Keep,
+    NotRecalled,
+    Pause,
+    Recall,
+    Recalled,
+    Relay,
+    Return,
+    Returned,
+    Say,
+    Write,
+)
 from dicomgate.session.half import Half
 from dicomgate.session.identifier import IdentifierReader
 from dicomgate.session.inspection import Inspection
@@ -61,7 +74,8 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The end of a data set, as P-DATA-TF bytes, that waits for what is known of its instance."""
+    """The end of a data set, as P-DATA-TF bytes, that waits for what is known of its instance; nothing of it where
+    the data set is kept as a whole."""
 
     side: Side
     operation: Operation
@@ -72,13 +86,15 @@ class Held:
 class Flow:
     """What one side sends: the messages in it, and its requests that are not yet answered."""
 
-    __slots__ = ("drain", "finishing", "mid_pdu", "outstanding", "passing", "reader", "waiting")
+    __slots__ = ("drain", "finishing", "keeping", "mid_pdu", "outstanding", "passing", "reader", "waiting")
 
     def __init__(self, limits: SessionLimits) -> None:
         self.reader = MessageReader(limits.command_set)
         self.outstanding: dict[int, Operation] = {}
         self.passing: Operation | None = None
         """Whose data set is being relayed: while set, nothing else may be said to the receiver."""
+        self.keeping: Operation | None = None
+        """Whose data set is being kept, and of which the receiver knows nothing."""
         self.finishing: tuple[Operation, int] | None = None
         """The operation that ends with the data set under way, and its final status."""
         self.drain: Drain | None = None
@@ -115,7 +131,8 @@ class Dialogue:
         self._limits = limits
         self._ledger = ledger
         self._halves = halves
-        self.held: Held | None = None
+        self._held: Held | None = None
+        self._returning: tuple[Side, Operation, Inspection] | None = None
         self._under_way = under_way
         self._asked: dict[int, Inspection] = {}
         self._numbers = count(1)
@@ -130,6 +147,11 @@ class Dialogue:
     def busy(self) -> bool:
         """An operation is outstanding, or a message under way."""
         return any(flow.outstanding or not flow.reader.between_messages for flow in self._flows.values())
+
+    @property
+    def holding(self) -> bool:
+        """Nothing that the requestor says may overtake what is held back, or on its way out of that."""
+        return self._held is not None or self._returning is not None
 
     def between_messages(self, sender: Side) -> bool:
         return self._flows[sender].reader.between_messages
@@ -161,12 +183,12 @@ class Dialogue:
         if (wrong := flow.reader.run(run)) is not None:
             return Violation(wrong.why, wrong.reason)
         operation = flow.passing
+        if flow.keeping is not None:
+            return self._keep(side, run, flow.keeping, now, commands)
         if operation is not None:
             operation.bytes += run.size
             if operation.head is not None and side is operation.permit.sender:
-                operation.head.feed(run.wire)
-                if run.last or operation.head.ended:
-                    self._ledger.read(operation)
+                self._read_head(operation, operation.head, run)
             if operation.identifier is not None:
                 _read_identifier(operation, operation.identifier, run)
             if operation.inspection is not None:
@@ -181,6 +203,11 @@ class Dialogue:
             answer, flow.drain = flow.drain.answer, None
             return self._tell(side, answer, commands)
         return None
+
+    def _read_head(self, operation: Operation, head: DataSetHead, run: DataRun) -> None:
+        head.feed(run.wire)
+        if run.last or head.ended:
+            self._ledger.read(operation)
 
     def command(self, side: Side, fragment: CommandFragment, now: float, commands: list[Command]) -> Violation | None:
         """A piece of a command set; the last one makes a request, a response or a C-CANCEL."""
@@ -231,6 +258,10 @@ class Dialogue:
                 self._inspect(side, syntax, operation, head, commands)
         flow.outstanding[command.message_id] = operation
         self.operations += 1
+        if operation.inspection is not None and operation.inspection.whole:
+            operation.inspection.passed_on = False
+            flow.keeping = operation
+            return None
         self._pass(side, context_id, verdict.permit.command, operation, commands)
         return None
 
@@ -275,6 +306,7 @@ class Dialogue:
             operation is None
             or operation.context_id != context_id
             or operation.permit.command.command_field.response is not command.command_field
+            or (operation.inspection is not None and not operation.inspection.passed_on)
         ):
             return Violation(f"{name} answers no outstanding request", AbortReason.UNEXPECTED_PDU_PARAMETER)
         if any(uid and not is_valid_uid(uid) for uid in _uids(command)):
@@ -314,7 +346,8 @@ class Dialogue:
         if self.policy.rules.mode is Mode.MONITOR:
             tamper = Tamper.ALERT
         instance = Instance(route.archive.name, uid)
-        inspection = Inspection(instance, syntax, tamper, route.peer.corrections, DataSetDigest(), head)
+        whole = tamper is Tamper.REFUSE and route.archive.tamper_hold is TamperHold.OBJECT
+        inspection = Inspection(instance, syntax, tamper, route.peer.corrections, DataSetDigest(), head, whole)
         operation.inspection = inspection
         self._under_way.enter(instance)
         number = next(self._numbers)
@@ -327,10 +360,10 @@ class Dialogue:
         if inspection is None:
             return None
         inspection.answer = answer
-        held = self.held
+        held = self._held
         if held is None or held.inspection is not inspection:
             return None
-        self.held = None
+        self._held = None
         return self._judge_content(held.side, held.wire, held.operation, inspection, now, commands)
 
     def _complete(
@@ -343,11 +376,15 @@ class Dialogue:
         commands: list[Command],
     ) -> Stopped | None:
         """The data set ends with this run: it goes on only when its content has been judged."""
-        if inspection.answer is not None:
-            return self._judge_content(side, run.wire, operation, inspection, now, commands)
-        self.held = Held(side, operation, inspection, bytes(run.wire))
-        commands.append(Pause(side))
-        return None
+        wire = b"" if inspection.whole else run.wire
+        stopped = None
+        if inspection.answer is None:
+            self._held = Held(side, operation, inspection, bytes(wire))
+        else:
+            stopped = self._judge_content(side, wire, operation, inspection, now, commands)
+        if self.holding:
+            commands.append(Pause(side))
+        return stopped
 
     def _judge_content(
         self,
@@ -367,6 +404,10 @@ class Dialogue:
         if denied is None and inspection.entered and inspection.version is not None:
             self._under_way.let_through(inspection.instance, inspection.version)
             inspection.let_through = True
+        if inspection.whole:
+            self._returning = (side, operation, inspection)
+            commands.append(Return())
+            return None
         self._flows[side].mid_pdu = False
         commands.append(Relay(side.other, wire, operation.permit))
         self._message_ended(side, now, commands)
@@ -380,10 +421,11 @@ class Dialogue:
         denied: Deny,
         now: float,
         commands: list[Command],
-    ) -> Stopped:
+    ) -> Stopped | None:
+        """Without an end, if the acceptor has heard nothing of it: then the association goes on."""
         refusal_id = self._ledger.new_id()
         self.refusals += 1
-        if inspection.content is Content.CHANGED:
+        if inspection.content is Content.CHANGED and denied.answer == Status.NOT_AUTHORIZED:
             record = self._ledger.instance_changed(operation, inspection, denied, refusal_id, now)
         else:
             record = self._ledger.content_refused(operation, inspection, denied, refusal_id, now)
@@ -395,8 +437,77 @@ class Dialogue:
             self.operations -= 1  # it is one of the refused now
             self._leave(operation)
             response = encode_command(refusing_response(request, denied, refusal_id))
-            self._tell(side, p_data_pdus(operation.context_id, response, self._longest[side]), commands)
+            answer = p_data_pdus(operation.context_id, response, self._longest[side])
+            if self._flows[side].keeping is operation:  # the rest of it is still to come
+                self._flows[side].drain = Drain(answer)
+            else:
+                self._tell(side, answer, commands)
+        if not inspection.passed_on:
+            self._flows[side].keeping = None
+            commands.append(Discard())
+            return None
         return Stopped(denied.rule, denied.reason, refusal_id)
+
+    # -- objects that are kept as a whole ------------------------------------------------------------------
+
+    def _keep(
+        self, side: Side, run: DataRun, operation: Operation, now: float, commands: list[Command]
+    ) -> Stopped | None:
+        inspection = operation.inspection
+        if inspection is None:
+            raise RuntimeError("kept without an inspection")
+        operation.bytes += run.size
+        if operation.bytes > self._limits.held_object:
+            why = f"a data set of more than {self._limits.held_object} bytes is not held back"
+            denied = Deny("limits.held_object", why, Status.OUT_OF_RESOURCES, Verb.STORE)
+            if run.last:
+                self._flows[side].keeping = None
+            return self._refuse_content(side, operation, inspection, denied, now, commands)
+        if operation.head is not None:
+            self._read_head(operation, operation.head, run)
+        inspection.digest.feed(run.wire)
+        commands.append(Keep(run.wire))
+        if not run.last:
+            return None
+        self._flows[side].keeping = None
+        return self._complete(side, run, operation, inspection, now, commands)
+
+    def returned(self, piece: Returned, now: float, commands: list[Command]) -> None:
+        """The content was found good: the acceptor gets the request, and then, piece by piece, the data set."""
+        if self._returning is None:
+            return
+        side, operation, inspection = self._returning
+        flow = self._flows[side]
+        if not inspection.passed_on:
+            inspection.passed_on = True
+            self._pass(side, operation.context_id, operation.permit.command, operation, commands)
+        if flow.passing is not operation:  # the acceptor takes no more data
+            self._returning = None
+            commands.append(Discard())
+            return
+        flow.mid_pdu = not piece.last
+        commands.append(Relay(side.other, piece.data, operation.permit))
+        if piece.last:
+            self._returning = None
+            self._message_ended(side, now, commands)
+        else:
+            commands.append(Return())
+
+    def not_kept(self, why: str, now: float, commands: list[Command]) -> Stopped | None:
+        """It cannot be held back, or is lost: refused, unless the acceptor has got some of it already."""
+        side = Side.REQUESTOR
+        if self._returning is not None:
+            side, operation, inspection = self._returning
+        elif self._held is not None and self._held.inspection.whole:
+            operation, inspection = self._held.operation, self._held.inspection
+        elif (keeping := self._flows[side].keeping) is not None and keeping.inspection is not None:
+            operation, inspection = keeping, keeping.inspection
+        else:
+            return None
+        self._returning = self._held = None
+        rule = f"archive[{inspection.instance.archive}].tamper_hold"
+        denied = Deny(rule, f"it cannot be held back: {why}", Status.OUT_OF_RESOURCES, Verb.STORE)
+        return self._refuse_content(side, operation, inspection, denied, now, commands)
 
     def _leave(self, operation: Operation) -> None:
         """Nothing of it will be remembered."""

@@ -99,6 +99,21 @@ class NotRecalled:
     refuse: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The next piece of what was kept, in the order in which it came; `last` says that this is all of it."""
+
+    data: bytes
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """What was to be kept is lost, or there is no room for it, and `why`."""
+
+    why: str
+
+
 Event = (
     Received
     | HungUp
@@ -112,6 +127,8 @@ Event = (
     | Ordered
     | Recalled
     | NotRecalled
+    | Returned
+    | NotKept
 )
 
 
@@ -186,8 +203,25 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Hold these bytes of the requestor's back, behind those before; the view is valid only now. See `Return`."""
+
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Answer with `Returned`, once the acceptor has taken what it was sent before; or with `NotKept`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """What was kept will not be wanted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Both sides are done; nothing more will come from this session."""
 
 
-Command = Relay | Say | Verify | Connect | Close | Write | Recall | Pause | Resume | Finish
+Command = Relay | Say | Verify | Connect | Close | Write | Recall | Pause | Resume | Keep | Return | Discard | Finish

@@ -17,7 +17,7 @@ _POSES = "its data set does not say, at its beginning, that it is the SOP instan
 
 @dataclass(slots=True)
 class Inspection:
-    """`tamper` is never OFF; `corrections`: the peer may replace content.
+    """`tamper` is never OFF; `corrections`: the peer may replace content; `whole`: the archive hears nothing before.
 
     `version` and `content` are set once the data set has ended and the answer has come.
     """
@@ -28,6 +28,9 @@ class Inspection:
     corrections: bool
     digest: DataSetDigest
     head: DataSetHead
+    whole: bool = False
+    passed_on: bool = True
+    """The archive has heard of the request."""
     answer: Recalled | NotRecalled | None = None
     version: Version | None = None
     content: Content | None = None

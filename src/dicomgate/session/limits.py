@@ -13,6 +13,8 @@ class SessionLimits:
     """Longest P-DATA-TF the gate lets two parties agree on (sub-item 51H is clamped to it)."""
     command_set: int = 64 * 1024
     """Longest command set, all fragments together."""
+    held_object: int = 2 * 1024**3
+    """Longest data set that is held back as a whole, where an archive wants that."""
     outstanding_operations: int = 64
     """Requests without a final response, per direction; an asynchronous window is clamped to it."""
     refused_operations: int = 1000

@@ -32,6 +32,7 @@ from dicomgate.session.events import (
     Event,
     Finish,
     HungUp,
+    NotKept,
     NotRecalled,
     Ordered,
     Recalled,
@@ -40,6 +41,7 @@ from dicomgate.session.events import (
     Relay,
     Reloaded,
     Resume,
+    Returned,
     Say,
     Stalled,
     TimeUp,
@@ -231,8 +233,8 @@ class Session:
                 self._reloaded(policy, now)
             case Ordered(why, rule):
                 self._give_up(rule, why, now)
-            case Recalled() | NotRecalled():
-                self._recalled(event, now)
+            case Recalled() | NotRecalled() | Returned() | NotKept():
+                self._decided(event, now)
             case _:
                 assert_never(event)
         if self.finished:
@@ -546,7 +548,7 @@ class Session:
             raise RuntimeError("data without an agreement")
         if isinstance(frame, DataRun):
             wrong = dialogue.data(side, frame, now, self._commands)
-            if frame.last and dialogue.held is not None:
+            if frame.last and dialogue.holding:
                 self._behind_held = []
         else:
             wrong = dialogue.command(side, frame, now, self._commands)
@@ -555,15 +557,25 @@ class Session:
         elif wrong is not None:
             self._violation(side, wrong.why, wrong.reason, now, wrong.rule)
 
-    def _recalled(self, answer: Recalled | NotRecalled, now: float) -> None:
+    def _decided(self, event: Recalled | NotRecalled | Returned | NotKept, now: float) -> None:
         """What was held back goes on, and then what came behind it; or that was the end of it."""
         dialogue = self._dialogue
         if dialogue is None or self._ended:
             return
-        stopped = dialogue.recalled(answer, now, self._commands)
+        stopped: Stopped | None = None
+        match event:
+            case Recalled() | NotRecalled():
+                stopped = dialogue.recalled(event, now, self._commands)
+            case Returned():
+                self._last_byte = now  # the acceptor has taken what it got before
+                dialogue.returned(event, now, self._commands)
+            case NotKept(why):
+                stopped = dialogue.not_kept(why, now, self._commands)
+            case _:
+                assert_never(event)
         if stopped is not None:
             self._give_up(stopped.rule, stopped.why, now, stopped.refusal_id)
-        elif self._behind_held is not None and dialogue.held is None:
+        elif self._behind_held is not None and not dialogue.holding:
             behind, self._behind_held = self._behind_held, None
             self._frames(Side.REQUESTOR, behind, now)
             if self._behind_held is None:

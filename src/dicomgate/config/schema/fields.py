@@ -13,7 +13,7 @@ from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
 from dicomgate.policy.model import Endpoint, Verb
 
-KiB, MiB = 1024, 1024**2
+KiB, MiB, GiB = 1024, 1024**2, 1024**3
 DAY = 86400.0
 LARGEST_COUNT = 1_000_000
 

@@ -6,7 +6,7 @@ from pydantic import Field, PlainValidator
 
 from dicomgate.config import units, words
 from dicomgate.config.problem import WrongValueError, shown
-from dicomgate.config.schema.fields import DAY, Count, KiB, MiB, Name, Seconds, Table, seconds_up_to, size_within
+from dicomgate.config.schema.fields import DAY, Count, GiB, KiB, MiB, Name, Seconds, Table, seconds_up_to, size_within
 from dicomgate.gate.settings import ConnectionLimits
 from dicomgate.policy.model import Endpoint, Mode, Refusals
 from dicomgate.session.limits import SessionLimits
@@ -73,6 +73,14 @@ class LimitsTable(Table):
     )
     command_set: Annotated[int, PlainValidator(size_within(1 * KiB, 1 * MiB))] = Field(
         default=_SESSION.command_set, description="Longest DIMSE command set, all fragments together."
+    )
+    held_object: Annotated[int, PlainValidator(size_within(1 * MiB, 1024 * GiB))] = Field(
+        default=_SESSION.held_object,
+        description='Longest data set that is held back as a whole (tamper_hold = "object"); a longer one is refused.',
+    )
+    held_objects: Annotated[int, PlainValidator(size_within(1 * MiB, 1024 * GiB))] = Field(
+        default=_CONNECTION.held_objects,
+        description="The same, of all associations together, in memory and on disk; more is refused for the moment.",
     )
     outstanding_operations: Count = Field(
         default=_SESSION.outstanding_operations, description="Requests without a final response, per direction."

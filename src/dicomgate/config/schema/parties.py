@@ -14,6 +14,7 @@ from dicomgate.policy.model import (
     CertificatePattern,
     Endpoint,
     Tamper,
+    TamperHold,
     UpstreamIdentity,
     Verb,
 )
@@ -104,6 +105,11 @@ class ArchiveTable(Table):
         default=Tamper.OFF,
         description="What is done about a C-STORE with other content for a SOP instance that is already stored: "
         "off (default; nothing is digested), alert, or refuse.",
+    )
+    tamper_hold: Annotated[TamperHold, PlainValidator(words.one_of({word.value: word for word in TamperHold}))] = Field(
+        default=TamperHold.FRAGMENT,
+        description='What is held back, with tamper = "refuse", until the content is judged: fragment (default), the '
+        "end of each object; object, all of it, for archives that lose the original when a store is cut off.",
     )
     max_associations: Count = Field(default=100, description="Most associations open to this archive at the same time.")
 

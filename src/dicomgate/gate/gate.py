@@ -57,9 +57,9 @@ class Gate:
     `desk` is where users are verified; None stands for a gate without verifiers. `upstream_token` makes what tells
     an archive who the user is. `revocations` is asked about client certificates where a listener wants that; without
     it, nobody gets in there. `channels` knows what came through which tunnel; without it, nothing has.
-    it, nobody gets in there. `recollection` knows which SOP instances are stored; `under_way.settled` is to be called
-    when what came of a C-STORE is on disk. `conceal` says what records may have of a patient. `kept_in` is the directory
-    for data sets that are held back as a whole; None is the system's own.
+    `recollection` knows which SOP instances are stored; `under_way.settled` is to be called when what came of a C-STORE
+    is on disk. `conceal` says what records may have of a patient. `kept_in` is the directory for data sets that are
+    held back as a whole; None is the system's own.
     """
 
     def __init__(

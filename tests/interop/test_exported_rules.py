@@ -109,10 +109,12 @@ def _named(rules: SigmaCollection) -> list[SigmaRule]:
 
 def _fields(rules: SigmaCollection) -> set[str]:
     """Every field that a rule names."""
-    documents = [document for document in yaml.safe_load_all(sigma()) if "detection" in document]
-    parts = [part for each in documents for part in each["detection"].values() if isinstance(part, dict)]
+    documents = list(yaml.safe_load_all(sigma()))
+    parts = [part for each in documents for part in each.get("detection", {}).values() if isinstance(part, dict)]
+    counted = {each["correlation"]["condition"].get("field") for each in documents if "correlation" in each} - {None}
     grouped = {f for rule in rules.rules if isinstance(rule, SigmaCorrelationRule) for f in rule.group_by or ()}
-    return {key.split("|")[0] for part in parts for key in part} | grouped | {"called_ae_title", "calling_ae_title"}
+    named = {key.split("|")[0] for part in parts for key in part}
+    return named | grouped | counted | {"called_ae_title", "calling_ae_title"}
 
 
 def _load(database: sqlite3.Connection, lines: Sequence[dict[str, object]], fields: set[str]) -> None:

@@ -11,11 +11,11 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from pathlib import Path
-from subprocess import DEVNULL, CompletedProcess
+from subprocess import DEVNULL, PIPE, CompletedProcess
 
 import pytest
 
@@ -25,6 +25,7 @@ from dicomgate.assess.model import Outcome
 from dicomgate.segment import kernel, nftables
 from interop.conftest import require
 from lab.island import ADDRESS, GATE, Island, island
+from lab.sites import WIREGUARD as WIREGUARD_PROGRAMS
 from segment.targets import NAMES, PLANS, plan_of
 
 pytestmark = pytest.mark.interop
@@ -399,6 +400,160 @@ def test_without_rights_nothing_happens(here: Island, file: Path) -> None:
     done = here.run("gate", *words, "diff", "-c", file, check=False)
     assert done.returncode == 2, done
     assert here.ruleset() == before
+
+
+FAR = "10.30.0.7"
+CHANNEL = (
+    CONFIGURATION
+    + f"""
+[[peer]]
+name = "far"
+ae_titles = ["FAR"]
+networks = ["{FAR}"]
+assurance = "device"
+channels = "far"
+may = ["store"]
+
+[[site]]
+name = "island"
+own = true
+networks = ["10.1.0.0/16"]
+address = "192.0.2.1"
+
+[[site]]
+name = "far"
+networks = ["10.30.0.0/24"]
+address = "192.0.2.9"
+
+[[channel]]
+name = "far"
+"""
+)
+WIREGUARD = """kind = "wireguard"
+[[channel.ends]]
+site = "island"
+key = "wg.key"
+interface = "wg-gate"
+[[channel.ends]]
+site = "far"
+"""
+IPSEC = """kind = "ipsec"
+ca = "ca.pem"
+[[channel.ends]]
+site = "island"
+certificate = "gate.pem"
+key = "gate.key"
+[[channel.ends]]
+site = "far"
+"""
+_ECHO = """
+import socket
+door = socket.create_server(("", 2762))
+print("ready", flush=True)
+while True:
+    s = door.accept()[0]
+    while data := s.recv(99):
+        s.sendall(data)
+"""
+_SPEAK = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 2762), 5, (sys.argv[2], 0))
+for _ in sys.stdin:
+    s.settimeout(1.5)
+    s.sendall(b"x")
+    try:
+        print("heard" if s.recv(1) else "closed", flush=True)
+    except TimeoutError:
+        print("silence", flush=True)
+"""
+
+
+@pytest.fixture
+def far(here: Island) -> Iterator[Callable[[str], None]]:
+    """A second address outside. What it is called with: the interface of the gate host by which both ways lead."""
+    here.run("outside", "ip", "addr", "add", f"{FAR}/32", "dev", "lo")
+
+    def by(interface: str) -> None:
+        there, back = ("eth", "via 192.0.2.1") if interface == "outside" else ("wg-far", "")
+        here.run("outside", "ip", "route", "replace", f"{GATE}/32", *back.split(), "dev", there)
+        way = ["via", "192.0.2.9"] if interface == "outside" else []
+        here.run("gate", "ip", "route", "replace", f"{FAR}/32", *way, "dev", interface)
+
+    yield by
+    for host in ("gate", "outside"):
+        here.run(host, "ip", "route", "del", f"{FAR if host == 'gate' else GATE}/32", check=False)
+    here.run("outside", "ip", "addr", "del", f"{FAR}/32", "dev", "lo")
+
+
+@pytest.fixture
+def tunnel(here: Island, far: Callable[[str], None], tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """WireGuard between the gate host (wg-gate) and outside (wg-far)."""
+    require("wireguard", WIREGUARD_PROGRAMS)
+    ends = {"gate": ("wg-gate", "192.0.2.1", f"{FAR}/32"), "outside": ("wg-far", "192.0.2.9", f"{GATE}/32")}
+    public, running = {}, []
+    for host in ends:
+        secret = here.run(host, "wg", "genkey").stdout
+        (tmp_path / f"{host}.key").write_text(secret)
+        public[host] = here.run(host, "wg", "pubkey", input=secret).stdout.strip()
+    for host, (interface, own, _) in ends.items():
+        # Its socket has a fixed place, so each end has a /run of its own, and wg speaks to it from inside.
+        script = (
+            "mount -t tmpfs tmpfs /run && mkdir /run/wireguard\n"
+            f"wireguard-go -f {interface} & until wg show {interface} >&- 2>&-; do sleep 0.05; done\n"
+            f"wg set {interface} listen-port 51820 private-key {tmp_path}/{host}.key"
+            f" peer {public[other := 'outside' if host == 'gate' else 'gate']}"
+            f" endpoint {ends[other][1]}:51820 allowed-ips {ends[host][2]}\n"
+            f"ip link set {interface} up && echo ready && wait\n"
+        )
+        process = here.start(host, "unshare", "-m", "--propagation", "private", "sh", "-c", script,
+                             stdout=PIPE, stderr=DEVNULL, start_new_session=True)  # fmt: skip
+        running.append(process)
+        assert "ready\n" in iter(process.stdout.readline, ""), own
+    yield far
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_who_must_come_through_wireguard_is_not_heard_beside_it(
+    here: Island, file: Path, tunnel: Callable[[str], None]
+) -> None:
+    file.write_text(CHANNEL.replace("0.0.0.0:104", "0.0.0.0:2762") + WIREGUARD, "utf-8")
+    server = here.start("gate", sys.executable, "-c", _ECHO, stdout=PIPE)
+    here.listening.append(server)
+    assert server.stdout.readline() == "ready\n"
+    tunnel("outside")
+    assert here.reaches("outside", GATE, 2762, source=FAR), "in clear it would be answered, were it not for the rules"
+    dicomgate(here, "apply", "-c", file, "--at-once")
+    assert not here.reaches("outside", GATE, 2762, source=FAR)
+    tunnel("wg-gate")
+    assert here.reaches("outside", GATE, 2762, source=FAR, seconds=5)
+    client = here.start("outside", sys.executable, "-c", _SPEAK, GATE, FAR, stdin=PIPE, stdout=PIPE)
+
+    def says() -> str:
+        client.stdin.write("\n")
+        client.stdin.flush()
+        return str(client.stdout.readline()).strip()
+
+    assert says() == "heard"
+    tunnel("outside")
+    assert says() == "silence", "what began inside the tunnel does not go on in clear"
+    assert not here.reaches("outside", GATE, 2762, source=FAR)
+    client.communicate()
+
+
+def test_who_must_come_through_the_kernels_ipsec_is_not_heard_beside_it(
+    here: Island, file: Path, far: Callable[[str], None]
+) -> None:
+    """That it is heard inside needs ESP in the kernel, which not every kernel of a test has; proof.py asks the same."""
+    far("outside")
+    file.write_text(CHANNEL + IPSEC, "utf-8")
+    assert here.reaches("outside", GATE, 104, source=FAR)
+    dicomgate(here, "apply", "-c", file, "--at-once")
+    assert not here.reaches("outside", GATE, 104, source=FAR)
+    file.write_text(CHANNEL.replace('channels = "far"\n', "").replace('"device"', '"address"') + IPSEC, "utf-8")
+    dicomgate(here, "apply", "-c", file, "--at-once")
+    assert here.reaches("outside", GATE, 104, source=FAR), "nobody demands the channel"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,6 +43,7 @@ _CONNECT = """
 import socket, sys
 s = socket.socket()
 s.settimeout(float(sys.argv[3]))
+s.bind((sys.argv[4], 0))
 try:
     s.connect((sys.argv[1], int(sys.argv[2])))
 except OSError as error:
@@ -91,9 +92,9 @@ class Island:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
 
-    def reaches(self, host: str, address: str, port: int, seconds: float = 0.7) -> bool:
-        """Whether a connection is accepted; silence and refusal are both "no"."""
-        said = self.run(host, sys.executable, "-c", _CONNECT, address, str(port), str(seconds))
+    def reaches(self, host: str, address: str, port: int, seconds: float = 0.7, source: str = "") -> bool:
+        """Whether a connection is accepted, from one of the host's addresses; silence and refusal are both "no"."""
+        said = self.run(host, sys.executable, "-c", _CONNECT, address, str(port), str(seconds), source)
         return said.stdout.strip() == "passed"
 
     def nft(self, script: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from dicomgate.config.load import interpret, parse
 from dicomgate.segment.flows import Plan, Purpose, plan
 from dicomgate.segment.judge import judge
+from dicomgate.segment.zones import zones
 from segment.targets import PLANS, plan_of
 
 BASE = """
@@ -79,6 +80,59 @@ def test_tunnels_that_end_on_the_gate_host_are_let_in() -> None:
         ("udp", (4500,)),
         ("udp", (51820,)),
     ]
+
+
+CHANNELS = (PLANS / "channels.toml").read_text("utf-8")
+
+
+def by_channel(text: str, name: str) -> list[tuple[str, int, str | None]]:
+    """Where somebody may call the gate from, on which port, and the channel it must come through."""
+    return [
+        (str(flow.source), flow.ports[0], flow.arrives_by.channel if flow.arrives_by else None)
+        for flow in made(text).flows
+        if flow.destination_name.startswith("gate, ") and flow.source_name == name
+    ]
+
+
+def test_each_channel_of_a_peer_brings_what_it_carries() -> None:
+    assert by_channel(CHANNELS, "peer branches") == [
+        ("10.22.0.0/16", 104, "to-kernel"),
+        ("10.23.0.0/16", 104, "to-user-space"),
+        ("10.22.0.0/16", 11113, "to-kernel"),
+        ("10.23.0.0/16", 11113, "to-user-space"),
+    ]
+
+
+def test_what_peer_and_listener_demand_holds_together() -> None:
+    text = CHANNELS.replace('"to-kernel", "to-user-space"]\n\n[[archive]]', '"to-kernel"]\n\n[[archive]]')
+    assert by_channel(text, "peer branches")[2:] == [("10.22.0.0/16", 11113, "to-kernel")]
+    assert by_channel(text, "archive main") == [("10.1.1.20/32", 104, None)], "it is in no tunnel"
+
+
+def test_no_channel_means_nobody_also_for_the_firewall() -> None:
+    assert by_channel(CHANNELS.replace('channels = "to-wireguard"', "channels = []"), "peer reader") == []
+
+
+def test_a_channel_that_does_not_carry_the_port_brings_nothing() -> None:
+    text = CHANNELS.replace("ports = [104]", "ports = [105]", 1).replace('address = "10.21.3.7:104"', "")
+    assert by_channel(text, "peer reader") == []
+
+
+def test_what_goes_to_another_site_goes_into_its_channel() -> None:
+    leaving = {
+        (flow.destination_name, flow.leaves_by.channel if flow.leaves_by else None)
+        for flow in plan_of("channels").flows
+        if flow.source_name == "gate"
+    }
+    assert leaving == {("archive main", None), ("archive old", "to-kernel"), ("peer reader", "to-wireguard")}
+
+
+def test_in_front_of_a_gate_that_a_tunnel_ends_on_nothing_of_it_passes_in_clear() -> None:
+    (gate,) = zones(plan_of("channels"), None)
+    assert {str(opening.there) for opening in gate.arriving if opening.flow.arrives_by} == {"10.24.9.0/24"}
+    assert [each.flow.destination_name for each in gate.leaving if not each.flow.source.any] == ["archive main"]
+    (reading,) = zones(plan_of("channels"), "wireguard")
+    assert "peer[reader].address" in {opening.flow.rule for opening in reading.arriving}, "this one is behind its gate"
 
 
 CLINIC = [

@@ -87,6 +87,26 @@ def test_a_name_that_is_more_than_a_name_is_refused(name: str, render: object) -
         render(hostile(name))
 
 
+@pytest.mark.parametrize("name", [*HOSTILE, "sixteen-letters-", "a b"])
+def test_an_interface_that_is_more_than_a_name_is_refused(name: str) -> None:
+    plan = plan_of("channels")
+    flows = tuple(flow for flow in plan.flows if flow.arrives_by)
+    assert flows[0].arrives_by is not None
+    bad = replace(flows[0], arrives_by=replace(flows[0].arrives_by, interface=name))
+    with pytest.raises(UnsafeNameError):
+        nftables.whole(replace(plan, flows=(bad,)))
+
+
+def test_a_tunnel_that_nothing_tells_from_the_clear_lets_nobody_through() -> None:
+    plan = plan_of("channels")
+    flow = next(flow for flow in plan.flows if flow.arrives_by)
+    assert flow.arrives_by is not None
+    blind = replace(flow, arrives_by=replace(flow.arrives_by, interface=None))
+    lines = [line.strip() for line in nftables.whole(replace(plan, flows=(blind,))).splitlines()]
+    drop = 'ip saddr 10.21.3.0/24 ip daddr 10.1.1.5 tcp dport 104 counter drop comment "beside channel to-wireguard"'
+    assert drop in lines
+
+
 @pytest.mark.parametrize("name", [*HOSTILE, "<script>alert(1)</script>", "a|b", "[x](https://evil.example)"])
 def test_pages_show_a_name_and_do_nothing_else(name: str) -> None:
     page = matrix.html(hostile(name), name)

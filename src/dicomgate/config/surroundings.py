@@ -2,13 +2,25 @@
 
 from pathlib import Path
 
+from dicomgate.channel import words
 from dicomgate.channel.model import Authentication, Channel, ChannelEnd, ChannelKind, Site, Termination
 from dicomgate.config import schema
 from dicomgate.config.document import Document
 from dicomgate.config.units import literal
 from dicomgate.facts import Address
 from dicomgate.policy.model import Networks
-from dicomgate.segment.model import Door, Management, Neighbour, Segment, Segmentation, Target, TargetKind, TunnelPort
+from dicomgate.segment.model import (
+    Door,
+    Management,
+    Neighbour,
+    Segment,
+    Segmentation,
+    Target,
+    TargetKind,
+    Tunnel,
+    TunnelPort,
+)
+from dicomgate.segment.networks import of_addresses, tidy
 
 IKE, IKE_BEHIND_NAT = 500, 4500
 """UDP ports of IKEv2 (RFC 7296 2) and of IPsec through NAT (RFC 3948)."""
@@ -34,13 +46,14 @@ def segmentation(document: Document) -> Segmentation | None:
     if not document.segmented:
         return None
     known = sites(document)
+    known_channels = channels(document, Path())  # paths do not matter here
+    gate = gate_addresses(document)
     return Segmentation(
         segments=tuple(_segment(entry.table, document, known) for entry in document.segments),
-        gate=gate_addresses(document),
+        gate=gate,
         dicom_ports=dicom_ports(document),
-        tunnels=tuple(
-            port for channel in channels(document, Path()) for port in _tunnel_ports(channel)
-        ),  # paths do not matter here
+        tunnel_ports=tuple(port for channel in known_channels for port in _tunnel_ports(channel)),
+        tunnels=tuple(tunnel for channel in known_channels if (tunnel := _tunnel(channel, gate)) is not None),
         doors=tuple(_door(listener.table) for listener in document.listeners),
         neighbours=tuple(
             Neighbour(site.name, address)
@@ -125,6 +138,32 @@ def _tunnel_ports(channel: Channel) -> list[TunnelPort]:
     if channel.kind is ChannelKind.WIREGUARD:
         return [TunnelPort(channel.name, own.port, source)]
     return [TunnelPort(channel.name, IKE, source, esp=True), TunnelPort(channel.name, IKE_BEHIND_NAT, source)]
+
+
+def _tunnel(channel: Channel, gate: tuple[Address, ...]) -> Tunnel | None:
+    """How the gate host's firewall knows it: by what the gate itself does (channel/proof.py)."""
+    own, remote = channel.own, channel.remote
+    if own is None or remote is None:
+        return None
+    here = own.termination is Termination.GATE_HOST
+    interface = words.interface(channel, own) if here else own.interface
+    there = remote.site.gate if remote.termination is Termination.GATE_HOST else None
+    return Tunnel(
+        channel=channel.name,
+        own=_carried(own),
+        remote=_carried(remote),
+        ports=channel.ports,
+        interface=interface,
+        mark=own.mark,
+        by_policy=here and channel.kind is ChannelKind.IPSEC and interface is None and own.mark is None,
+        ends_on=of_addresses((*(gate if here else ()), *((there,) if there is not None else ()))),
+    )
+
+
+def _carried(end: ChannelEnd) -> Networks:
+    """An end of WireGuard has an address of its own inside the tunnel."""
+    tunnel_address = () if end.tunnel_address is None else of_addresses([end.tunnel_address.ip]).members
+    return tidy((*end.networks.members, *tunnel_address))
 
 
 def _segment(table: schema.SegmentTable, document: Document, known: dict[str, Site]) -> Segment:

@@ -4,13 +4,13 @@ A flow is who may open a connection to whom, on which ports, and which key of th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import assert_never
 
 from dicomgate.policy.model import NOBODY, Archive, Endpoint, Networks, Peer, Rules
-from dicomgate.segment.model import Door, OtherTraffic, Segment, Segmentation, Target, TargetKind
+from dicomgate.segment.model import Door, OtherTraffic, Segment, Segmentation, Target, TargetKind, Tunnel
 from dicomgate.segment.networks import common, of_addresses, tidy, without
 
 
@@ -29,7 +29,10 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """`source` may be `any`; `destination` never is. `rule` is the key of the configuration that asks for it."""
+    """`source` may be `any`; `destination` never is. `rule` is the key of the configuration that asks for it.
+
+    `arrives_by`: the tunnel that it must have come out of; `leaves_by`: the one that it must go into.
+    """
 
     purpose: Purpose
     source_name: str
@@ -40,6 +43,8 @@ class Flow:
     rule: str
     why: str
     transport: Transport = Transport.TCP
+    arrives_by: Tunnel | None = None
+    leaves_by: Tunnel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +90,7 @@ def _less(flow: Flow, silent: Networks) -> Flow:
     """`any` stays `any`: who writes the rules says better than a list of what is left that the silent are not in it."""
     source = flow.source if flow.source.any else without(flow.source, silent)
     destination = without(flow.destination, silent)
-    return Flow(
-        flow.purpose,
-        flow.source_name,
-        source,
-        flow.destination_name,
-        destination,
-        flow.ports,
-        flow.rule,
-        flow.why,
-        flow.transport,
-    )
+    return replace(flow, source=source, destination=destination)
 
 
 def _to_the_gate(rules: Rules, segmentation: Segmentation) -> Iterator[Flow]:
@@ -107,19 +102,46 @@ def _to_the_gate(rules: Rules, segmentation: Segmentation) -> Iterator[Flow]:
         if door.proxies:
             why = f"the load balancers of listener {door.listener} connect in the name of its clients"
             rule = f"listener[{door.listener}].proxy_protocol_from"
-            yield _dicom("load balancers", door.proxies, name, there, (door.port,), rule, why)
+            flow = _dicom("load balancers", door.proxies, name, there, (door.port,), rule, why)
+            yield from _arriving(flow, listener.channels, segmentation)
             continue
         for peer in rules.peers:
             if peer.may and (peer.listeners is None or door.listener in peer.listeners):
                 verbs = ", ".join(sorted(peer.may))
                 why = f"peer {peer.name} calls the gate to {verbs}"
                 source = common(peer.networks, listener.networks)
-                yield _dicom(f"peer {peer.name}", source, name, there, (door.port,), f"peer[{peer.name}].networks", why)
+                rule = f"peer[{peer.name}].networks"
+                flow = _dicom(f"peer {peer.name}", source, name, there, (door.port,), rule, why)
+                yield from _arriving(flow, _both(peer.channels, listener.channels), segmentation)
         for archive in _calling_back(rules):
             why = f"archive {archive.name} calls peers back through the gate"
             rule = f"archive[{archive.name}].networks"
             source = common(archive.networks, listener.networks)
-            yield _dicom(f"archive {archive.name}", source, name, there, (door.port,), rule, why)
+            flow = _dicom(f"archive {archive.name}", source, name, there, (door.port,), rule, why)
+            yield from _arriving(flow, listener.channels, segmentation)
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    """Two demands for channels, both of which one channel has to meet."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _arriving(flow: Flow, demanded: frozenset[str] | None, segmentation: Segmentation) -> Iterator[Flow]:
+    """The flow as it is when no channel is demanded, else one for each of them: what it carries of the flow."""
+    if demanded is None:
+        yield flow
+        return
+    for tunnel in segmentation.tunnels:
+        if tunnel.channel in demanded and (not tunnel.ports or set(flow.ports) <= {*tunnel.ports}):
+            yield replace(
+                flow,
+                source=common(flow.source, tunnel.remote),
+                destination=common(flow.destination, tunnel.own),
+                why=f"{flow.why}, only through channel {tunnel.channel}",
+                arrives_by=tunnel,
+            )
 
 
 def _calling_back(rules: Rules) -> list[Archive]:
@@ -137,13 +159,26 @@ def _from_the_gate(rules: Rules, segmentation: Segmentation) -> Iterator[Flow]:
             why = f"the gate takes associations to archive {archive.name}"
             rule = f"archive[{archive.name}].address"
             there = _of_archive(archive, place)
-            yield _dicom("gate", gate, f"archive {archive.name}", there, (place.port,), rule, why)
+            flow = _dicom("gate", gate, f"archive {archive.name}", there, (place.port,), rule, why)
+            yield from _leaving(flow, segmentation)
     for peer in rules.peers:
         if peer.endpoint is not None:
             why = f"the gate takes what an archive sends to peer {peer.name}"
             there = _of_host(peer.endpoint)
             rule = f"peer[{peer.name}].address"
-            yield _dicom("gate", gate, f"peer {peer.name}", there, (peer.endpoint.port,), rule, why)
+            flow = _dicom("gate", gate, f"peer {peer.name}", there, (peer.endpoint.port,), rule, why)
+            yield from _leaving(flow, segmentation)
+
+
+def _leaving(flow: Flow, segmentation: Segmentation) -> Iterator[Flow]:
+    """What a channel carries goes into it, asked or not: its other end takes it from nowhere else."""
+    for tunnel in segmentation.tunnels:
+        source, there = common(flow.source, tunnel.own), common(flow.destination, tunnel.remote)
+        if source and there and (not tunnel.ports or set(flow.ports) <= {*tunnel.ports}):
+            why = f"{flow.why}, only through channel {tunnel.channel}"
+            yield replace(flow, source=source, destination=there, why=why, leaves_by=tunnel)
+            flow = replace(flow, destination=without(flow.destination, there))
+    yield flow
 
 
 def _past_the_gate(rules: Rules, segmentation: Segmentation) -> Iterator[Flow]:
@@ -173,7 +208,7 @@ def _management(segmentation: Segmentation) -> Iterator[Flow]:
 
 def _tunnels(segmentation: Segmentation) -> Iterator[Flow]:
     gate = of_addresses(segmentation.gate)
-    for tunnel in segmentation.tunnels:
+    for tunnel in segmentation.tunnel_ports:
         source = Networks(any=True) if tunnel.source is None else of_addresses([tunnel.source])
         for transport, ports in ((Transport.UDP, (tunnel.port,)), *(((Transport.ESP, ()),) if tunnel.esp else ())):
             yield Flow(

@@ -91,15 +91,37 @@ class TunnelPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A channel as a firewall sees it: what it carries between the own site and another one, and how to tell.
+
+    `ports` are those that may pass; empty: every one. By what the gate host knows a packet that came out of it:
+    `interface`, which only the tunnel feeds; `mark`; or `by_policy`: the IPsec of its own kernel. None of them: by
+    nothing. `ends_on` are the gates on which it ends, at either site: what stands in front of them sees only the
+    tunnel's own packets.
+    """
+
+    channel: str
+    own: Networks
+    remote: Networks
+    ports: tuple[int, ...] = ()
+    interface: str | None = None
+    mark: int | None = None
+    by_policy: bool = False
+    ends_on: Networks = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
 class Segmentation:
     """Everything the firewall rules are made of, beside the gate's own rules.
 
-    `gate` are the gate host's addresses. `dicom_ports` are closed wherever no flow opens them.
+    `gate` are the gate host's addresses. `dicom_ports` are closed wherever no flow opens them. `tunnel_ports` and
+    `tunnels` are of the channels with an end at the own site.
     """
 
     segments: tuple[Segment, ...] = ()
     gate: tuple[Address, ...] = ()
     dicom_ports: tuple[int, ...] = ()
-    tunnels: tuple[TunnelPort, ...] = ()
+    tunnel_ports: tuple[TunnelPort, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
     doors: tuple[Door, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()

@@ -8,12 +8,14 @@ revert by themselves even when every process that knows of them is dead.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from dicomgate.policy.model import Network, Networks
 from dicomgate.segment.flows import Flow, Plan, Purpose, Transport
-from dicomgate.segment.networks import of_version
-from dicomgate.segment.words import plain
+from dicomgate.segment.model import Tunnel
+from dicomgate.segment.networks import common, of_version, tidy, without
+from dicomgate.segment.words import interface, plain
 
 TABLE = "inet dicomgate"
 HOOKS = ("input", "forward", "output")
@@ -133,9 +135,9 @@ def _rules(plan: Plan, own: str) -> str:
         (
             f"table {TABLE} {{",
             *_chain(f"rules_{own}_judge", _judge(plan, ports)),
-            *_chain(f"rules_{own}_input", ['iifname "lo" accept', judge, *drops]),
-            *_chain(f"rules_{own}_forward", [judge, *drops]),
-            *_chain(f"rules_{own}_output", ['oifname "lo" accept', judge]),
+            *_chain(f"rules_{own}_input", ['iifname "lo" accept', *_beside(plan, "input"), judge, *drops]),
+            *_chain(f"rules_{own}_forward", [*_beside(plan, "forward"), judge, *drops]),
+            *_chain(f"rules_{own}_output", ['oifname "lo" accept', *_beside(plan, "output"), judge]),
             "}",
         )
     )
@@ -145,6 +147,59 @@ def _chain(name: str, rules: Iterable[str]) -> Iterator[str]:
     yield f"\tchain {name} {{"
     yield from (f"\t\t{rule}" for rule in rules)
     yield "\t}"
+
+
+def _beside(plan: Plan, hook: str) -> Iterator[str]:
+    """Drops of what has to pass through a tunnel and does not. They stand before `established`, so that a connection
+    that began inside does not go on in clear; and not in the rules that accept, because in a chain that more than
+    one hook jumps to nft cannot ask about IPsec."""
+    found: dict[str, None] = {}
+    for flow in plan.flows:
+        if (tunnel := flow.arrives_by) is not None and _meets(hook, "input", tunnel, plan):
+            found |= _drops(tunnel, _outside(tunnel), replace(flow, source=_only_by_tunnel(flow, plan)))
+        if (tunnel := flow.leaves_by) is not None and _meets(hook, "output", tunnel, plan):
+            found |= _drops(tunnel, _past(tunnel), flow)
+    yield from found
+
+
+def _meets(hook: str, own: str, tunnel: Tunnel, plan: Plan) -> bool:
+    """A router on the way meets no packet of a tunnel that ends on the gate host, and may meet all of another."""
+    return hook == own or (hook == "forward" and bool(common(tunnel.ends_on, plan.gate)))
+
+
+def _drops(tunnel: Tunnel, signs: Iterable[str], flow: Flow) -> dict[str, None]:
+    comment = plain(f"beside channel {tunnel.channel}", LONGEST_COMMENT)
+    rules = [*_matches(flow)]
+    return dict.fromkeys(f'{sign}{match} counter drop comment "{comment}"' for sign in signs for match in rules)
+
+
+def _only_by_tunnel(flow: Flow, plan: Plan) -> Networks:
+    """The flow's sources without those that another peer, by networks of its own, may come from in clear."""
+    others = (
+        network
+        for other in plan.flows
+        if other.purpose is Purpose.DICOM and other.arrives_by is None and not other.source.any
+        if {*other.ports} & {*flow.ports} and common(other.destination, flow.destination)
+        for network in other.source.members
+    )
+    return without(flow.source, tidy(others))
+
+
+def _outside(tunnel: Tunnel) -> list[str]:
+    """What a packet that did not come out of the tunnel has; one is enough. "", every packet: nothing tells it."""
+    signs = [
+        *([f'iifname != "{interface(tunnel.interface)}" '] if tunnel.interface is not None else []),
+        *([f"meta mark != 0x{tunnel.mark:08x} "] if tunnel.mark is not None else []),
+        *(["meta ipsec missing "] if tunnel.by_policy else []),
+    ]
+    return signs or [""]
+
+
+def _past(tunnel: Tunnel) -> list[str]:
+    """The same of a packet that is about to leave. A mark is of what arrives, so that it says nothing here."""
+    if tunnel.interface is not None:
+        return [f'oifname != "{interface(tunnel.interface)}" ']
+    return ["rt ipsec missing "] if tunnel.by_policy else []
 
 
 def _judge(plan: Plan, ports: str) -> Iterator[str]:
@@ -168,6 +223,11 @@ def _judge(plan: Plan, ports: str) -> Iterator[str]:
 
 
 def _accept(flow: Flow) -> Iterator[str]:
+    comment = plain(flow.rule, LONGEST_COMMENT)
+    yield from (f'{match} counter accept comment "{comment}"' for match in _matches(flow))
+
+
+def _matches(flow: Flow) -> Iterator[str]:
     match flow.transport:
         case Transport.ESP:
             what = "meta l4proto esp"
@@ -179,9 +239,7 @@ def _accept(flow: Flow) -> Iterator[str]:
         if not of_version(flow.source, version) or not of_version(flow.destination, version):
             continue
         source = "" if flow.source.any else f"{_FAMILY[version]} saddr {_networks(flow.source, version)} "
-        destination = f"{_FAMILY[version]} daddr {_networks(flow.destination, version)}"
-        comment = plain(flow.rule, LONGEST_COMMENT)
-        yield f'{source}{destination} {what} counter accept comment "{comment}"'
+        yield f"{source}{_FAMILY[version]} daddr {_networks(flow.destination, version)} {what}"
 
 
 def _networks(networks: Networks, version: int) -> str:

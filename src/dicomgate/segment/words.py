@@ -7,6 +7,7 @@ import hashlib
 import re
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:,()\[\]-]*")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -25,6 +26,13 @@ def label(name: str) -> str:
     """A name as it stands in a resource of Kubernetes, AWS or Azure. UnsafeNameError when it is none."""
     if not _NAME.fullmatch(name):
         raise UnsafeNameError("expected a name of letters, digits, dots, hyphens and underscores, came another text")
+    return name
+
+
+def interface(name: str) -> str:
+    """The name of a network interface, of at most 15 characters. UnsafeNameError when it is none."""
+    if not _INTERFACE.fullmatch(name):
+        raise UnsafeNameError("expected the name of a network interface, came another text")
     return name
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dicomgate.policy.model import Networks
 from dicomgate.segment.flows import Flow, Plan
 from dicomgate.segment.model import OtherTraffic, Segment
-from dicomgate.segment.networks import common
+from dicomgate.segment.networks import common, without
 
 LAST_PORT = 65535
 
@@ -52,15 +52,21 @@ def other_ports(dicom_ports: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _arriving(segment: Segment, plan: Plan) -> tuple[Opening, ...]:
-    found = ((common(flow.destination, segment.networks), flow) for flow in plan.flows)
+    found = ((_seen(common(flow.destination, segment.networks), flow), flow) for flow in plan.flows)
     return tuple(Opening(flow.source, here, flow) for here, flow in found if here)
 
 
 def _leaving(segment: Segment, plan: Plan) -> tuple[Opening, ...]:
     """A flow from `any` leaves from everybody, but from the silent."""
     flows = (flow for flow in plan.flows if segment.dicom or not flow.source.any)
-    found = ((common(flow.source, segment.networks), flow) for flow in flows)
+    found = ((_seen(common(flow.source, segment.networks), flow), flow) for flow in flows)
     return tuple(Opening(flow.destination, here, flow) for here, flow in found if here)
+
+
+def _seen(here: Networks, flow: Flow) -> Networks:
+    """Without the machines on which the flow's tunnel ends: from outside them, it would be the same flow in clear."""
+    tunnel = flow.arrives_by or flow.leaves_by
+    return here if tunnel is None else without(here, tunnel.ends_on)
 
 
 def _closed(segment: Segment) -> bool:

@@ -1,6 +1,7 @@
-"""Every renderer against its golden file, against a schema of its target, and with names that mean something to it."""
+"""Every renderer against its golden file, against what its target publishes, with names that mean something to it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -39,6 +40,43 @@ def test_fits_the_schema_of_its_target(name: str, target: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     for site in (None, "cloud") if name == "two_sites" else (None,):
         jsonschema.validate(json.loads(renderers[target](plan_of(name), site)), schema)
+
+
+PUBLISHED = json.loads((SCHEMAS / "published.json").read_text("utf-8"))
+"""By schemas/write_published.py, from what Kubernetes and the providers publish."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("version", PUBLISHED["kubernetes"])
+def test_a_policy_is_what_kubernetes_publishes(name: str, version: str) -> None:
+    schema = PUBLISHED["kubernetes"][version]
+    for site in {None, *(segment.site for segment in plan_of(name).segments)}:
+        for policy in json.loads(kubernetes.render(plan_of(name), site))["items"]:
+            jsonschema.validate(policy, schema)
+
+
+FITS: dict[str, Callable[[object], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "bool": lambda value: isinstance(value, bool),
+    "strings": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    "map of strings": lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()),
+    # Terraform's JSON takes a set of blocks only when every attribute of every block is written.
+    "objects": lambda value: False,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("provider", PUBLISHED["terraform"])
+def test_a_resource_is_what_the_provider_publishes(name: str, provider: str) -> None:
+    render = aws.render if "/aws" in provider else azure.render
+    published = PUBLISHED["terraform"][provider]
+    for site in {None, *(segment.site for segment in plan_of(name).segments)}:
+        for kind, resources in json.loads(render(plan_of(name), site))["resource"].items():
+            attributes, required = published[kind]["attributes"], published[kind]["required"]
+            for resource in resources.values():
+                assert set(required) <= set(resource)
+                assert [key for key in resource if not FITS[attributes.get(key, "objects")](resource[key])] == []
 
 
 def test_a_remote_site_is_rendered_and_not_applied_here() -> None:
@@ -127,6 +165,13 @@ def test_two_names_never_become_one() -> None:
     plan = replace(plan, segments=segments)
     assert len(json.loads(aws.render(plan))["resource"]["aws_security_group"]) == 3
     assert len({policy["metadata"]["name"] for policy in json.loads(kubernetes.render(plan))["items"]}) == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_group_of_aws_takes_no_rule_twice(name: str) -> None:
+    for kind, rules in json.loads(aws.render(plan_of(name)))["resource"].items():
+        places = [tuple((key, value) for key, value in rule.items() if key != "description") for rule in rules.values()]
+        assert "rule" not in kind or len({*places}) == len(places)
 
 
 def test_a_group_of_azure_has_an_end() -> None:

@@ -1,10 +1,10 @@
-"""A plan in; AWS security groups as Terraform JSON out (a file `….tf.json`, provider hashicorp/aws 5). Pure.
+"""A plan in; AWS security groups as Terraform JSON out (a file `….tf.json`, provider hashicorp/aws 5 or 6). Pure.
 
 One group for each segment. A security group only allows; what it does not name is dropped, in both directions.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dicomgate.policy.model import Network
 from dicomgate.segment.flows import Flow, Plan, Transport
@@ -30,9 +30,9 @@ def render(plan: Plan, site: str | None = None) -> str:
             "vpc_id": "${var.vpc_id}",
             "tags": {"dicomgate-segment": zone.segment.name},
         }
-        for number, rule in enumerate(_arriving(zone, plan), 1):
+        for number, rule in enumerate(_once(_arriving(zone, plan)), 1):
             arriving[f"{name}_in_{number}"] = {"security_group_id": f"${{aws_security_group.{name}.id}}", **rule}
-        for number, rule in enumerate(_leaving(zone, plan), 1):
+        for number, rule in enumerate(_once(_leaving(zone, plan)), 1):
             leaving[f"{name}_out_{number}"] = {"security_group_id": f"${{aws_security_group.{name}.id}}", **rule}
     resources: Json = {
         "aws_security_group": groups,
@@ -42,7 +42,7 @@ def render(plan: Plan, site: str | None = None) -> str:
     return (
         json.dumps(
             {
-                "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": "~> 5.0"}}},
+                "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5.0"}}},
                 "variable": {"vpc_id": {"type": "string", "description": "The VPC that the machines are in."}},
                 "resource": {kind: rules for kind, rules in resources.items() if rules},
             },
@@ -50,6 +50,17 @@ def render(plan: Plan, site: str | None = None) -> str:
         )
         + "\n"
     )
+
+
+def _once(rules: Iterable[Json]) -> Iterator[Json]:
+    """A group takes no rule twice, whatever its description: what two flows ask for is one rule for both."""
+    found: dict[str, tuple[Json, dict[str, None]]] = {}
+    for rule in rules:
+        place = {key: value for key, value in rule.items() if key != "description"}
+        _, asked_by = found.setdefault(json.dumps(place, sort_keys=True), (place, {}))
+        asked_by[str(rule["description"])] = None
+    for place, asked_by in found.values():
+        yield {**place, "description": plain(", ".join(asked_by), LONGEST_DESCRIPTION)}
 
 
 def _arriving(zone: Zone, plan: Plan) -> Iterator[Json]:

@@ -1,6 +1,7 @@
 """A plan in; Azure network security groups as Terraform JSON out (a file `….tf.json`, provider azurerm 3 or 4). Pure.
 
-One group for each segment. Rules are tried by priority, the lowest number first; the first that fits decides.
+One group for each segment. Rules are tried by priority, the lowest number first; the first that fits decides. Each is
+a resource of its own: rules inside a group, in Terraform's JSON, would need every attribute that a rule can have.
 """
 
 import json
@@ -24,19 +25,24 @@ class TooManyRulesError(ValueError):
 
 def render(plan: Plan, site: str | None = None) -> str:
     """A Terraform configuration with the variables `location` and `resource_group_name`."""
-    groups = {
-        "dicomgate_" + unlike(zone.segment.name, zone.segment.name.replace(".", "_")): {
+    groups: dict[str, Json] = {}
+    rules: dict[str, Json] = {}
+    for zone in zones(plan, site):
+        name = "dicomgate_" + unlike(zone.segment.name, zone.segment.name.replace(".", "_"))
+        groups[name] = {
             "name": f"dicomgate-{label(zone.segment.name)}",
             "location": "${var.location}",
             "resource_group_name": "${var.resource_group_name}",
             "tags": {"dicomgate-segment": zone.segment.name},
-            "security_rule": [
-                *_numbered(_arriving(zone, plan), "Inbound"),
-                *_numbered(_leaving(zone, plan), "Outbound"),
-            ],
         }
-        for zone in zones(plan, site)
-    }
+        for direction, of_zone in (("Inbound", _arriving(zone, plan)), ("Outbound", _leaving(zone, plan))):
+            for rule in _numbered(of_zone, direction):
+                rules[f"{name}_{direction.lower()}_{rule['priority']}"] = {
+                    "resource_group_name": "${var.resource_group_name}",
+                    "network_security_group_name": f"${{azurerm_network_security_group.{name}.name}}",
+                    **rule,
+                }
+    resources: Json = {"azurerm_network_security_group": groups, "azurerm_network_security_rule": rules}
     return (
         json.dumps(
             {
@@ -45,7 +51,7 @@ def render(plan: Plan, site: str | None = None) -> str:
                     "location": {"type": "string", "description": "The Azure region."},
                     "resource_group_name": {"type": "string", "description": "The resource group of the network."},
                 },
-                "resource": {"azurerm_network_security_group": groups} if groups else {},
+                "resource": {kind: each for kind, each in resources.items() if each},
             },
             indent=2,
         )

@@ -301,6 +301,40 @@ def test_a_ban_lasts_as_long_as_it_was_given(here: Island, file: Path) -> None:
     here.wait("modality", GATE, 104, reached=True)
 
 
+def test_a_ban_of_the_gate_closes_the_firewall_until_it_is_lifted(here: Island, file: Path) -> None:
+    text = CONFIGURATION.replace("0.0.0.0:104", "0.0.0.0:2763") + "\n[detect]\nfirewall = true\n"
+    file.write_text(text, "utf-8")
+
+    def ban(*words: str) -> None:
+        here.run("gate", sys.executable, "-m", "dicomgate", "ban", words[0], "-c", file, *words[1:])
+
+    def about_bans() -> str:
+        done = here.run("gate", sys.executable, "-m", "dicomgate", "segment", "verify", "-c", file, "--rules",
+                        "--wait", "0.1", check=False)  # fmt: skip
+        return next(line for line in done.stdout.splitlines() if "bans are the gate's" in line)
+
+    dicomgate(here, "apply", "-c", file, "--at-once")
+    gate = here.start("gate", sys.executable, "-m", "dicomgate", "run", "-c", file, stdout=PIPE, stderr=DEVNULL)
+    here.listening.append(gate)
+    assert gate.stdout.readline().startswith("ready inside")
+    assert here.reaches("modality", GATE, 2763)
+    ban("add", "address", ADDRESS["modality"], "--for", "1 h", "--reason", "test")
+    here.wait("modality", GATE, 2763, reached=False)
+    assert here.reaches("archive", GATE, 2763)
+    assert about_bans().startswith("ok")
+    here.nft("add element inet dicomgate banned4 { 10.9.9.0/24 timeout 1h }")
+    assert "10.9.9.0/24: closed out, though the gate has banned nobody there (1)" in (said := about_bans())
+    assert said.startswith("FAIL")
+    here.nft("flush set inet dicomgate banned4")
+    assert f"{ADDRESS['modality']}: banned by the gate, and not closed out (1)" in about_bans()
+    here.nft(nftables.ban([ip_network(ADDRESS["modality"])], 3600))
+    ban("lift", "address", ADDRESS["modality"])
+    here.wait("modality", GATE, 2763, reached=True)
+    assert about_bans().startswith("ok")
+    gate.terminate()
+    gate.communicate()
+
+
 def test_verify_sees_the_network_from_every_side(here: Island, file: Path, tmp_path: Path) -> None:
     dicomgate(here, "apply", "-c", file, "--at-once")
     for host in ("gate", "modality", "reading", "guest", "outside", "admin"):

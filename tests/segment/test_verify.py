@@ -10,6 +10,8 @@ import pytest
 
 from dicomgate.assess.inputs import read_segments
 from dicomgate.config.load import load
+from dicomgate.segment import verify
+from dicomgate.segment.kernel import Loaded
 from dicomgate.segment.verify import (
     Found,
     Probe,
@@ -46,6 +48,21 @@ def probe(expected: bool, found: Found, segment: str | None = "guest") -> Probe:
 )
 def test_what_must_pass_is_accepted_and_what_must_not_stays_silent(expected: bool, found: Found, ok: bool) -> None:
     assert probe(expected, found).ok is ok
+
+
+@pytest.mark.parametrize("element", ["10.1.2.0/24", "10.1.2.3-10.1.2.9", "10.1.2.7"])
+def test_a_ban_is_found_in_whatever_way_the_kernel_lists_it(element: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded("table", current="12345678", bans=(("banned4", element, 60),))
+    monkeypatch.setattr(verify.kernel, "loaded", lambda: loaded)
+    monkeypatch.setattr(verify, "differences", lambda plan, now: [])
+
+    def finding(*held: str) -> str:
+        checks = verify.check_rules(plan_of("clinic"), [ip_address(each) for each in held])
+        return next(check.finding for check in checks if check.name == "bans are the gate's")
+
+    assert finding("10.1.2.7") == ""
+    assert finding() == f"{element}: closed out, though the gate has banned nobody there (1)"
+    assert finding("10.1.2.7", "2001:db8::1") == "2001:db8::1: banned by the gate, and not closed out (1)"
 
 
 def test_nothing_asked_proves_nothing() -> None:

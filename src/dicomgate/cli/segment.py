@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +17,9 @@ from dicomgate.cli.speech import DENIED, AsJson, ConfigFile, fail, say
 from dicomgate.config import units
 from dicomgate.config.load import Configuration, load
 from dicomgate.config.problem import WrongValueError
+from dicomgate.detect.ban import Spared
+from dicomgate.detect.model import Rung, SubjectKind
+from dicomgate.facts import Address
 from dicomgate.segment import apply as applying
 from dicomgate.segment import aws, azure, kernel, kubernetes, matrix, nftables, verify
 from dicomgate.segment.azure import TooManyRulesError
@@ -24,6 +28,7 @@ from dicomgate.segment.model import Segmentation
 from dicomgate.segment.own_way import cut_ways
 from dicomgate.segment.sessions import cut_off, sessions
 from dicomgate.segment.words import UnsafeNameError
+from dicomgate.store import bans
 from dicomgate.store.database import StoreError, open_store
 from dicomgate.store.recorder import Recorder
 
@@ -167,7 +172,8 @@ def segment_verify(
         asked = verify.targets(of_file, neighbours)
     except verify.TooManyProbesError as error:
         fail(str(error), "name single machines in the file, and fewer dicom_ports")
-    found = verify.Verification(verify.probe(of_file, asked, wait), verify.rule_checks(of_file, asked=rules))
+    checks = verify.rule_checks(of_file, asked=rules, held=_held_off(configuration))
+    found = verify.Verification(verify.probe(of_file, asked, wait), checks)
     now = time.time()
     result = verify.as_json(found, configuration.settings.name, iso_time(now))
     result["channels"] = [identity(channel, now) for channel in configuration.channels]
@@ -193,6 +199,29 @@ def _refuse(configuration: Configuration, reasons: list[str], hint: str) -> None
         print(f"  hint: {hint}", file=sys.stderr)
         _record(configuration, Event.SEGMENT_CHANGED, Outcome.REFUSED, "apply", reasons[0])
         raise typer.Exit(DENIED)
+
+
+def _held_off(configuration: Configuration) -> list[Address] | None:
+    """The addresses that the gate has told the firewall of; None when it tells none, or its store cannot be read."""
+    settings = configuration.settings
+    if not settings.detect.firewall:
+        return None
+    spared = Spared.of(settings.rules, (each.proxy_protocol_from for each in settings.listeners))
+    try:
+        engine = open_store(configuration.state, configuration.base)
+        try:
+            listed = bans.listed(engine, time.time())
+        finally:
+            engine.dispose()
+    except StoreError as error:
+        print(f"dicomgate: warning: bans are not compared: {error}", file=sys.stderr)
+        return None
+    return [
+        ip_address(ban.subject.value)
+        for ban in listed
+        if ban.rung is Rung.BAN and ban.subject.kind is SubjectKind.ADDRESS
+        if not (ban.automatic and spared.spares(ban.subject, None, None))
+    ]
 
 
 def _plan(configuration: Configuration) -> Plan:

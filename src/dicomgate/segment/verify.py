@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import ip_address, summarize_address_range
 
 from dicomgate.facts import Address
+from dicomgate.policy.model import Networks
 from dicomgate.segment import kernel
 from dicomgate.segment.apply import differences
 from dicomgate.segment.flows import Plan, Purpose, Transport
 from dicomgate.segment.judge import judge
-from dicomgate.segment.kernel import NftError
+from dicomgate.segment.kernel import Loaded, NftError
 from dicomgate.segment.model import Neighbour
 from dicomgate.segment.networks import machines
 from dicomgate.segment.own_way import cut_ways, is_gate_host, source_to
@@ -132,8 +133,11 @@ def probe(plan: Plan, asked: Iterable[Target], seconds: float) -> tuple[Probe, .
         return tuple(each for each in found if each is not None)
 
 
-def check_rules(plan: Plan) -> tuple[RuleCheck, ...]:
-    """What the kernel holds against the plan, on a machine that has the rules. NftError: cannot be read."""
+def check_rules(plan: Plan, held: Sequence[Address] | None) -> tuple[RuleCheck, ...]:
+    """What the kernel holds against the plan, on a machine that has the rules. NftError: cannot be read.
+
+    `held` are the addresses that the gate has banned; None when the firewall is not told of bans.
+    """
     now = kernel.loaded()
     if not now.text:
         return (RuleCheck("loaded", "the table inet dicomgate is not loaded"),)
@@ -151,15 +155,36 @@ def check_rules(plan: Plan) -> tuple[RuleCheck, ...]:
             "bans end",
             f"{len(for_ever)} bans have no end, the first: {for_ever[0]}" if for_ever else "",
         ),
+        *(() if held is None else (RuleCheck("bans are the gate's", _strange_bans(now, held)),)),
     )
 
 
-def rule_checks(plan: Plan, *, asked: bool) -> tuple[RuleCheck, ...]:
+def _strange_bans(now: Loaded, held: Sequence[Address]) -> str:
+    """What the sets close out and the gate does not, and the other way round."""
+    closed = {value: _networks_of(value) for _, value, _ in now.bans}
+    stale = [value for value, networks in closed.items() if not any(each in networks for each in held)]
+    missing = [str(each) for each in held if not any(each in networks for networks in closed.values())]
+    sentences = (
+        (stale, "closed out, though the gate has banned nobody there"),
+        (missing, "banned by the gate, and not closed out"),
+    )
+    return "; ".join(f"{', '.join(values[:3])}: {what} ({len(values)})" for values, what in sentences if values)
+
+
+def _networks_of(element: str) -> Networks:
+    """An element of a set as the kernel lists it: an address, a network, or a range of addresses."""
+    first, separator, last = element.partition("-")
+    if not separator:
+        return Networks.of([element])
+    return Networks(tuple(summarize_address_range(*sorted(map(ip_address, (first, last)), key=int))))
+
+
+def rule_checks(plan: Plan, *, asked: bool, held: Sequence[Address] | None) -> tuple[RuleCheck, ...]:
     """`check_rules`; unless asked for, nothing on a machine that has no such table or may not read it."""
     try:
         if not asked and not kernel.loaded().text:
             return ()
-        return check_rules(plan)
+        return check_rules(plan, held)
     except NftError as error:
         return (RuleCheck("loaded", error.text),) if asked else ()
 

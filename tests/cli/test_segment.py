@@ -92,6 +92,21 @@ def test_plan_says_stop(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").rglob("gate.toml"))
 
 
+def test_plan_keeps_answers_that_cannot_both_be_true(tmp_path: Path) -> None:
+    out, kept = tmp_path / "out", tmp_path / "out.answers.toml"
+    said = "north-clinic|10.9.1.5|10.1.0.0/16|||||here|ARCHIVE|10.1.1.20:11112||none|".replace("|", "\n")
+    done = RUNNER.invoke(app, ["plan", str(out)], input=said + "\n")
+    assert done.exit_code == 1
+    assert not out.exists()
+    assert f"Your answers are in {kept}." in done.stderr.replace("\n", " ")
+    kept.write_text(kept.read_text("utf-8").replace("10.9.1.5", "10.1.1.5"), "utf-8")
+    assert RUNNER.invoke(app, ["plan", str(out), "--answers", str(kept)]).exit_code == 0
+    other = tmp_path / "other.answers.toml"
+    other.write_text("mine", "utf-8")
+    assert "the answers are not kept" in RUNNER.invoke(app, ["plan", str(tmp_path / "other")], input=said + "\n").stderr
+    assert other.read_text("utf-8") == "mine"
+
+
 def test_plan_asks(tmp_path: Path) -> None:
     site = ["north-clinic", "10.1.1.5", "10.1.0.0/16", "", "", "", ""]
     archive = ["here", "ARCHIVE", "nonsense", "10.1.1.20:11112", ""]

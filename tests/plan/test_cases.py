@@ -4,16 +4,24 @@ import os
 import subprocess
 import sys
 import tomllib
+from inspect import CO_NEWLOCALS, CO_OPTIMIZED
 from pathlib import Path
+from types import CodeType, FrameType
 
 import pytest
 
+from dicomgate.channel import wireguard
+from dicomgate.channel.ipsec import swanctl_conf
+from dicomgate.channel.model import ChannelKind, Termination
+from dicomgate.channel.sheet import sheet
 from dicomgate.config.load import interpret, load, parse
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.plan.answers import Answers, Can, Directory, From, Where, read
 from dicomgate.plan.decide import Advice, Ear, Link, Proof, Setup, decide
 from dicomgate.plan.gates import gates
 from dicomgate.plan.page import page
+from dicomgate.segment import aws, azure, kubernetes, nftables
+from dicomgate.segment.flows import plan
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.toml"))
@@ -32,6 +40,7 @@ def outcome(name: str) -> str:
     return "".join(f"=== {path}\n{text}" for path, text in files.items())
 
 
+KEY = "VUGzQ+Uf1xdMcHWy6CdXBxDgGSnJdbDDzQfDIXXUr3U="
 GOOD = [name for name in NAMES if outcome(name).startswith("===")]
 
 
@@ -66,6 +75,39 @@ def test_every_branch_has_a_case() -> None:
     assert {advice.usable for advice in found} == {True, False}
     questions = {question.split(": ", 1)[1] for advice in found for question in advice.questions}
     assert len(questions) == 6
+
+
+def test_every_line_of_the_advice_is_reached_by_a_case() -> None:
+    """Of all that decides and writes; a branch without a case would be advice that nobody has read."""
+    modules = [sys.modules[f"dicomgate.plan.{name}"] for name in ("decide", "gates", "page", "rollout")]
+    missing = {str(module.__file__): _lines(Path(str(module.__file__))) for module in modules}
+
+    def traced(frame: FrameType, event: str, _: object) -> object:
+        lines = missing.get(frame.f_code.co_filename)
+        if lines is None:
+            return None
+        lines.discard(frame.f_lineno)
+        return traced
+
+    before = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        for name in NAMES:
+            outcome(name)
+    finally:
+        sys.settrace(before)
+    assert {Path(file).name: sorted(lines) for file, lines in missing.items() if lines} == {}
+
+
+def _lines(file: Path) -> set[int]:
+    """The numbers of all lines inside functions."""
+    waiting, found = [compile(file.read_text("utf-8"), str(file), "exec")], set()
+    while waiting:
+        code = waiting.pop()
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+        if code.co_flags & CO_NEWLOCALS and code.co_flags & CO_OPTIMIZED:
+            found |= {line for _, _, line in code.co_lines() if line is not None}
+    return found
 
 
 def test_whether_exposure_is_needed_comes_first() -> None:
@@ -106,7 +148,41 @@ def test_its_files_are_configurations(name: str, tmp_path: Path) -> None:
         interpret(tomllib.loads(text), f"{place}/gate.toml", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["nobody_outside", "cloud_and_users", "two_gates"])
+@pytest.mark.parametrize("name", GOOD)
+def test_its_segments_and_channels_can_be_rendered(name: str, tmp_path: Path) -> None:
+    advice = decide(answers(name))
+    for place, text in gates(advice).items():
+        whole = text.replace('# public_key = "…", as dicomgate channel keys prints it there', f'public_key = "{KEY}"')
+        configuration = interpret(tomllib.loads(whole), f"{place}/gate.toml", tmp_path)
+        assert (configuration.segmentation is not None) is (advice.segmented and place == advice.answers.site.name)
+        if configuration.segmentation is not None:
+            flows = plan(configuration.settings.rules, configuration.segmentation)
+            assert all(render(flows) for render in (nftables.whole, kubernetes.render, aws.render, azure.render))
+        for channel in configuration.channels:
+            own = channel.own
+            assert own is not None
+            if own.termination is Termination.ROUTER:
+                assert sheet(channel, own)
+            elif channel.kind is ChannelKind.IPSEC:
+                assert swanctl_conf(channel, own)
+            elif own.tunnel_address is not None:
+                assert wireguard.configuration(channel, own)
+
+
+def test_a_tunnel_is_numbered_from_what_nobody_has() -> None:
+    text = (CASES / "tunnel_by_wireguard.toml").read_text("utf-8")
+
+    def numbered(*taken: str) -> list[str]:
+        more = "".join(f', "{network}"' for network in taken)
+        read_again = read(parse(text.replace('["10.1.0.0/16"', f'["10.1.0.0/16"{more}'), "a.toml"), "a.toml")
+        return [line for line in gates(decide(read_again))["cloud"].splitlines() if "tunnel_address" in line]
+
+    assert numbered() == ['tunnel_address = "10.99.0.1/30"', 'tunnel_address = "10.99.0.2/30"']
+    assert numbered("10.99.0.0/16")[0] == 'tunnel_address = "172.30.99.1/30"'
+    assert numbered("10.99.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10") == []
+
+
+@pytest.mark.parametrize("name", ["nobody_outside", "cloud_and_users", "two_gates", "tunnel_by_wireguard"])
 def test_after_the_commands_of_its_page_check_is_content(name: str, tmp_path: Path) -> None:
     """The commands of the page, as they stand there: keys are made, and `dicomgate check` runs last."""
     advice = decide(answers(name))

@@ -23,7 +23,7 @@ SAID = {
 def interviewed(said: dict[str, str], parties: list[str]) -> tuple[Answers, list[str]]:
     interview, mistakes, more = Interview(), [], list(parties)
     while (question := interview.next()) is not None:
-        if question.text.startswith("Who else"):
+        if question.key == "more":
             answer = more.pop(0) if more else ""
         elif question.text.startswith("What does it need"):
             answer = "echo store"

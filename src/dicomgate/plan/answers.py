@@ -80,8 +80,10 @@ class SiteAnswers(Table):
     gate: Host = Field(description="Which inside address will the gate have?")
     networks: FixedNetworks = Field(description="Which networks does your site have?")
     public: Host | None = Field(default=None, description="Which static public address does it have, if any?")
-    imaging: FixedNetworks | None = Field(default=None, description="Which of them hold imaging devices only?")
-    guests: FixedNetworks | None = Field(default=None, description="Which must never speak DICOM: guests, office?")
+    imaging: FixedNetworks | None = Field(default=None, description="Which of its networks hold imaging devices only?")
+    guests: FixedNetworks | None = Field(
+        default=None, description="Which of its networks must never speak DICOM: guests, office?"
+    )
     administrators: FixedNetworks | None = Field(default=None, description="From where are its machines administered?")
 
 

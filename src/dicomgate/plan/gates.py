@@ -1,16 +1,23 @@
 """Advice in; the configuration of each gate out, as TOML that `dicomgate check` takes once its keys are made. Pure."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from dicomgate.channel.model import ChannelKind, Termination
+from dicomgate.config.overlap import Span, overlap, spans
 from dicomgate.plan.answers import Answers, Directory, ElsewhereAnswers
 from dicomgate.plan.decide import Admission, Advice, Ear, Link, Proof
 from dicomgate.plan.toml import Value, table
+from dicomgate.policy.model import Networks
 
 PLAIN, TLS, INSIDE_TLS, BETWEEN, BACK, ARCHIVE_SIDE = 104, 2762, 2763, 2764, 2765, 11105
 """Ports of the listeners: the first two are DICOM's own (PS3.8 9.1.1, PS3.15 B.1)."""
 CHANNEL = "between"
 KEYS: dict[str, str] = {"certificate": "keys/chain.pem", "key": "keys/key.pem"}
+TUNNEL_KEYS: dict[str, str] = {"certificate": "keys/tunnel/chain.pem", "key": "keys/tunnel/key.pem"}
+"""Of an authority of their own: strongSwan takes no certificate below one that is bound to names."""
+WIREGUARD_KEY = "keys/wireguard.key"
+_TUNNEL_ADDRESSES = ("10.99.0.0/30", "172.30.99.0/30", "192.168.99.0/30", "100.64.99.0/30")
 Keys = dict[str, Value | None]
 
 
@@ -30,10 +37,18 @@ def host_name(place: str, what: str = "gate") -> str:
     return f"{what}.{place}.internal".lower().replace("_", "-")
 
 
+def called_back(advice: Advice) -> list[Admission]:
+    """The parties of the site that the archive can send to."""
+    if advice.link is Link.TLS_TO_ARCHIVE:
+        return []  # the site lets nothing in from there
+    if advice.link is Link.TLS_BETWEEN_GATES and advice.answers.site.public is None:
+        return []
+    return [each for each in advice.admissions if each.ear is not Ear.OUTSIDE and each.party.listens is not None]
+
+
 def has_way_back(advice: Advice) -> bool:
-    """Whether the archive can send to parties of the site."""
-    listens = any(each.party.listens is not None for each in advice.admissions if each.ear is not Ear.OUTSIDE)
-    return listens and (advice.link is not Link.TLS_BETWEEN_GATES or advice.answers.site.public is not None)
+    """Whether the archive can send to anybody."""
+    return bool(called_back(advice))
 
 
 def _text(parts: Iterator[str]) -> str:
@@ -225,20 +240,43 @@ def _sites(advice: Advice, own: str) -> Iterator[str]:
     here = elsewhere.termination
     there = Termination.ROUTER if elsewhere.gate is None else Termination.GATE_HOST
     own_termination = here if own == answers.site.name else there
-    ca = "keys/ca.pem" if ipsec and own_termination is not Termination.ROUTER else None
+    ca = "keys/tunnel/ca.pem" if ipsec and own_termination is not Termination.ROUTER else None
+    ends = (
+        (answers.site.name, here, str(answers.site.gate)),
+        (elsewhere.name, there, answers.archive.address.host if elsewhere.gate is None else str(elsewhere.gate)),
+    )
+    addresses = (None, None) if ipsec else _tunnel_addresses(answers)
     yield table("[[channel]]", {"name": CHANNEL, "kind": elsewhere.kind.value, "ca": ca})
-    for name, termination in ((answers.site.name, here), (elsewhere.name, there)):
+    for (name, termination, carried), address in zip(ends, addresses, strict=True):
         ours = name == own and termination is not Termination.ROUTER
-        yield table(
+        end = table(
             "[[channel.ends]]",
             {
                 "site": name,
+                "networks": [carried],
                 "termination": termination.value,
                 "identity": host_name(name) if ipsec else None,
-                "certificate": KEYS["certificate"] if ours and ipsec else None,
-                "key": (KEYS["key"] if ipsec else "keys/wireguard.key") if ours else None,
+                "certificate": TUNNEL_KEYS["certificate"] if ours and ipsec else None,
+                "key": (TUNNEL_KEYS["key"] if ipsec else WIREGUARD_KEY) if ours else None,
+                "tunnel_address": address,
             },
         )
+        yield end if ipsec or name == own else f'{end}# public_key = "…", as dicomgate channel keys prints it there\n'
+
+
+def _tunnel_addresses(answers: Answers) -> tuple[str | None, str | None]:
+    """Both ends inside a WireGuard tunnel, in a network that nobody has; none where all of ours are taken."""
+    taken = [*answers.site.networks, *(answers.elsewhere.networks if answers.elsewhere else [])]
+    free = (text for text in _TUNNEL_ADDRESSES if not overlap(_spans([text]), _spans(taken)))
+    found = next(free, None)
+    if found is None:
+        return None, None
+    first, second = ip_network(found).hosts()
+    return f"{first}/30", f"{second}/30"
+
+
+def _spans(networks: list[str]) -> tuple[Span, ...]:
+    return spans(Networks.of(networks))
 
 
 def _segments(advice: Advice) -> Iterator[str]:

@@ -17,6 +17,13 @@ from dicomgate.plan.toml import Value, table
 LISTS = frozenset({"networks", "ae_titles", "does", "imaging", "guests", "administrators"})
 """Answers that are several words; they are asked for with spaces between them."""
 _DONE = ""
+_WHO = "Who needs access: a device, a department, a company, the readers at home? A name; nothing for nobody."
+_WHO_ELSE = "Who else needs access? A name; nothing when that is all."
+INTRODUCTION = (
+    "One line for each answer; several values with spaces between them. An empty line takes what stands in brackets,"
+    " and otherwise means: there is none, or it changes."
+)
+"""What is said before the first question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Interview:
         yield Question("directory", "directory", str(directory.description), "none")
         while True:
             before = len(self.tables)
-            yield Question("party", "more", "Who else needs access? A name; nothing when that is all.", _DONE)
+            yield Question("party", "more", _WHO if self.tables[-1][0] != "[[party]]" else _WHO_ELSE, _DONE)
             if len(self.tables) == before:
                 return
             for key, found in answers.PartyAnswers.model_fields.items():

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from dicomgate.channel.model import ChannelKind
-from dicomgate.plan.decide import Advice, Ear, Link, Proof, Setup
-from dicomgate.plan.gates import BACK, BETWEEN, CHANNEL, TLS, gates, host_name
+from dicomgate.plan.decide import Advice, Link, Proof, Setup
+from dicomgate.plan.gates import KEYS, TUNNEL_KEYS, WIREGUARD_KEY, called_back, gates, host_name
+from dicomgate.plan.rollout import stages
 
 
 def page(advice: Advice) -> str:
@@ -14,7 +14,7 @@ def page(advice: Advice) -> str:
         _measures(advice),
         _parties(advice),
         _vendors(advice),
-        *((_keys(advice), _rollout(advice)) if advice.usable else ()),
+        *((_commands(advice), _rollout(advice)) if advice.usable else ()),
     )
     return "\n".join("\n".join(part) for part in parts)
 
@@ -72,6 +72,14 @@ def _parties(advice: Advice) -> Iterator[str]:
         yield ""
     for refused in advice.refusals:
         yield f"- **{refused.party.name}**: {refused.why}. Instead: {refused.instead}."
+    reached = {each.party.name for each in called_back(advice)}
+    moving = [each.party.name for each in advice.admissions if "move" in each.party.does]
+    if lost := [name for name in moving if name not in reached]:
+        yield ""
+        yield (
+            f"C-MOVE of {', '.join(lost)} will fail, because the archive has no way to send to them: retrieve by C-GET,"
+            " or say where they listen, inside."
+        )
     yield ""
 
 
@@ -83,37 +91,63 @@ def _vendors(advice: Advice) -> Iterator[str]:
     yield ""
 
 
-def _keys(advice: Advice) -> Iterator[str]:
-    answers = advice.answers
-    places = list(gates(advice))
+def _commands(advice: Advice) -> Iterator[str]:
+    """Only the keys that the files name, and then every file is checked."""
+    answers, files = advice.answers, gates(advice)
+    by_tls = [place for place, text in files.items() if KEYS["certificate"] in text]
+    by_ipsec = [place for place, text in files.items() if TUNNEL_KEYS["certificate"] in text]
+    by_wireguard = [place for place, text in files.items() if WIREGUARD_KEY in text]
     devices = [each.party.name for each in advice.admissions if each.proof is Proof.CERTIFICATE]
-    suffixes = [f"{place}.internal".lower().replace("_", "-") for place in places]
-    yield "## Keys"
+    yield "## Commands"
     yield ""
-    yield "On a machine that is no gate; the folder `pki` stays there."
+    yield "In this folder, on a machine that is no gate: they make the keys that the files name, and check the files."
+    if kept := [f"`{name}`" for name, used in (("pki", by_tls), ("tunnel-pki", by_ipsec)) if used]:
+        yield f"Of what they make, {' and '.join(kept)} must not leave it; each gate gets its own folder only."
     yield ""
     yield "```sh"
-    yield f"dicomgate pki init pki --name {answers.site.name} " + " ".join(f"--permit {suffix}" for suffix in suffixes)
-    for place in places:
-        yield f"dicomgate pki issue {place}-gate --ca pki --host {host_name(place)}"
-        yield f"mkdir -p {place}/keys"
-        yield f"cp pki/devices/{place}-gate/*.pem {place}/keys/"
+    if by_tls:
+        names = " ".join(f"--permit {place}.internal".lower().replace("_", "-") for place in files)
+        yield f"dicomgate pki init pki --name {answers.site.name} {names}"
+    for place in by_tls:
+        yield from _issued(place, "gate", "pki", f"{place}/keys")
     for name in devices:
         yield f"dicomgate pki issue {name} --ca pki --host {host_name(answers.site.name, name)} --client"
-    if (
-        answers.elsewhere is not None
-        and advice.link is Link.CHANNEL
-        and answers.elsewhere.kind is ChannelKind.WIREGUARD
-    ):
-        for place in places:
-            yield f"(umask 077; wg genkey > {place}/keys/wireguard.key)"
-    for place in places:
+    if by_ipsec:
+        yield f"dicomgate pki init tunnel-pki --name {answers.site.name}-tunnels --permit any"
+    for place in by_ipsec:
+        yield from _issued(place, "tunnel", "tunnel-pki", f"{place}/keys/tunnel")
+    if by_ipsec and answers.elsewhere is not None and answers.elsewhere.gate is None:
+        name = answers.elsewhere.name
+        yield f"dicomgate pki issue {name}-tunnel --ca tunnel-pki --host {host_name(name)}"
+    for place in by_wireguard:
+        yield f"mkdir -p {place}/keys"
+        yield f"dicomgate channel keys -c {place}/gate.toml"
+    for place in files:
         yield f"dicomgate check -c {place}/gate.toml"
     yield "```"
     yield ""
+    if devices:
+        yield f"What `pki/devices` holds for {', '.join(devices)} goes into that device, and nowhere else."
+        yield ""
+    if by_ipsec and answers.elsewhere is not None and answers.elsewhere.gate is None:
+        name = answers.elsewhere.name
+        yield f"`tunnel-pki/devices/{name}-tunnel` is for the machine at {name} on which the tunnel ends."
+        yield ""
+    if by_wireguard:
+        yield (
+            "`dicomgate channel keys` prints the public key of its end: write it into the other gate's file, where"
+            " `public_key` stands, or give it to the administrator of the machine there; and write theirs into yours."
+        )
+        yield ""
     if advice.link is Link.TLS_TO_ARCHIVE:
         yield "If the archive has a certificate of its vendor's, put that vendor's authority into `keys/ca.pem`."
         yield ""
+
+
+def _issued(place: str, what: str, authority: str, folder: str) -> Iterator[str]:
+    yield f"dicomgate pki issue {place}-{what} --ca {authority} --host {host_name(place)}"
+    yield f"mkdir -p {folder}"
+    yield f"cp {authority}/devices/{place}-{what}/*.pem {folder}/"
 
 
 def _rollout(advice: Advice) -> Iterator[str]:
@@ -121,79 +155,6 @@ def _rollout(advice: Advice) -> Iterator[str]:
     yield ""
     yield "One stage at a time. Go on when `dicomgate audit list` shows what you expect for some days."
     yield ""
-    for number, (stage, how, back) in enumerate(_stages(advice), 1):
+    for number, (stage, how, back) in enumerate(stages(advice), 1):
         yield f"{number}. **{stage}.** {how} *Back:* {back}"
     yield ""
-
-
-def _stages(advice: Advice) -> Iterator[tuple[str, str, str]]:
-    answers, elsewhere = advice.answers, advice.answers.elsewhere
-    yield (
-        "Know who calls",
-        "List every device, its AE title and its address, and compare with the peers in the files.",
-        "nothing was changed.",
-    )
-    if advice.link is Link.CHANNEL:
-        yield (
-            "The tunnel",
-            f"Bring up channel {CHANNEL} with dicomgate channel, and verify it before anything uses it.",
-            "take the tunnel down; DICOM still goes its old way.",
-        )
-    if elsewhere is not None and elsewhere.gate is not None:
-        port = (
-            f" Let TCP {BETWEEN} from {answers.site.public or 'the site'} in."
-            if (advice.link is Link.TLS_BETWEEN_GATES)
-            else ""
-        )
-        yield (
-            f"The gate of {elsewhere.name}",
-            f"Start it beside the archive; nobody calls it yet.{port}",
-            "stop it.",
-        )
-    yield (
-        "The gate beside the old way",
-        'Start it with mode = "monitor" and point one device at it. Monitor mode lets pass what a peer rule would'
-        " refuse, so nothing from outside may reach it yet.",
-        "point the device at the archive again.",
-    )
-    yield (
-        "Enforce",
-        'Write mode = "enforce", reload, and point the other devices at the gate one by one.',
-        'write mode = "monitor" and reload.',
-    )
-    yield (
-        "The archive takes calls from the gate only",
-        "Limit it in its own settings, then in the firewall.",
-        "take the limit out of the archive again.",
-    )
-    if advice.segmented:
-        yield (
-            "Segments",
-            "dicomgate segment apply --confirm-within 5min, dicomgate segment verify from each segment, then dicomgate"
-            ' segment confirm. Later other_traffic = "drop" for the imaging segment.',
-            "do nothing: what is not confirmed goes by itself. Afterwards dicomgate segment revert --all.",
-        )
-    if any(each.ear is Ear.INSIDE_TLS for each in advice.admissions):
-        yield (
-            "TLS inside",
-            "Give each device that can its certificate, one at a time.",
-            'let the device call port 104 again, with assurance = "address" for its peer.',
-        )
-    if advice.exposed:
-        yield (
-            "Open the gate",
-            f"Forward TCP {TLS} from the internet to the gate, and nothing else. Try it with one party first; then"
-            " close the ways that the parties used before.",
-            f"take the forwarding of TCP {TLS} away.",
-        )
-    if advice.link is Link.TLS_BETWEEN_GATES and answers.site.public is not None:
-        yield (
-            "The way back",
-            f"For C-MOVE, let TCP {BACK} in from {elsewhere.public if elsewhere else ''} to the gate.",
-            f"close TCP {BACK}; queries and storing go on.",
-        )
-    yield (
-        "Watch",
-        "Send the records to your own systems, and run dicomgate assess from outside now and then.",
-        "not needed: it changes nothing.",
-    )

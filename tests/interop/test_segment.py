@@ -10,7 +10,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
@@ -22,7 +21,9 @@ import pytest
 from dicomgate.assess.checks import exp05_wrong_zone
 from dicomgate.assess.inputs import read_segments
 from dicomgate.assess.model import Outcome
+from dicomgate.config.load import load
 from dicomgate.segment import kernel, nftables
+from dicomgate.segment.flows import plan
 from interop.conftest import require
 from lab.island import ADDRESS, GATE, Island, island
 from lab.sites import WIREGUARD as WIREGUARD_PROGRAMS
@@ -156,6 +157,13 @@ def dicomgate(
     return done
 
 
+def in_force(here: Island, file: Path) -> None:
+    """What `apply --at-once` loads, without a process for it."""
+    configuration = load(file, files=False)
+    assert configuration.segmentation is not None
+    here.nft(nftables.whole(plan(configuration.settings.rules, configuration.segmentation)))
+
+
 def passing(here: Island) -> list[tuple[str, str, int, bool]]:
     with ThreadPoolExecutor(6) as pool:
         return list(pool.map(lambda way: (*way[:3], here.reaches(*way[:3])), WAYS))
@@ -206,29 +214,51 @@ def test_a_trial_is_taken_back_at_once(here: Island, file: Path) -> None:
     assert "nothing is on trial" in dicomgate(here, "confirm", "-c", file, expect=1).stderr
 
 
-def test_kill_9_at_any_moment_leaves_all_or_nothing(here: Island, file: Path) -> None:
+_KILLS = """#!/bin/sh
+case "$*" in
+"-f -") ;;
+*) exec /usr/sbin/nft "$@" ;;
+esac
+read -r left moment < {state}
+echo "$((left - 1)) $moment" > {state}
+[ "$left" -eq 0 ] || exec /usr/sbin/nft "$@"
+case $moment in
+before) kill -9 -{group} ;;
+during) cat > {state}.rules; flock {state} /usr/sbin/nft -f {state}.rules & sleep 0.02; kill -9 -{group} ;;
+after) /usr/sbin/nft "$@"; kill -9 -{group} ;;
+esac
+"""
+"""Ends everything that works on an apply, itself too, at one of its loads: the rehearsals, and the one that counts."""
+
+
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+def test_kill_9_at_any_load_leaves_all_or_nothing(here: Island, file: Path, tmp_path: Path, moment: str) -> None:
     dicomgate(here, "apply", "-c", file, "--at-once")
-    back = dicomgate(here, "render", "-c", file, "--target", "nftables").stdout
     old = here.ruleset()
+    back = dicomgate(here, "render", "-c", file, "--target", "nftables").stdout
     file.write_text(CONFIGURATION.replace('["10.1.2.31"]', '["10.1.2.31", "10.1.2.32"]'), "utf-8")
-    dicomgate(here, "apply", "-c", file, "--at-once")
-    new = here.ruleset()
-    assert old != new
-    here.nft(back)
-    assert here.ruleset() == old
-    delay, finished = 0.4, False
-    while not finished:
+    program, state = tmp_path / "nft", tmp_path / "left"
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    killed, new = 0, set()
+    while True:
+        state.write_text(f"{killed} {moment}\n")
+        program.write_text(_KILLS.format(state=state, group="$(cut -d ' ' -f 5 /proc/$$/stat)"))
+        program.chmod(0o755)
         words = [sys.executable, "-m", "dicomgate", "segment", "apply", "-c", str(file), "--at-once"]
-        process = here.start("gate", *words, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
-        time.sleep(delay)
-        finished = process.poll() is not None
-        os.killpg(process.pid, signal.SIGKILL) if not finished else None
-        process.wait()
+        process = here.start("gate", *words, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True, env=environment)
+        ended = process.wait(60)
+        here.run("gate", "flock", state, "true")  # what was killed is gone
         found = here.ruleset()
-        assert found in (old, new)
-        if found == new:
-            here.nft(back)
-        delay += 0.2
+        if found != old:
+            new.add(found)
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+        killed += 1
+        here.nft(back)
+        assert here.ruleset() == old
+    assert killed == 3, "two rehearsals and a load"
+    assert len(new) == 1, "whoever is killed, there are the old rules or the new ones"
 
 
 def test_nft_refusing_a_rule_halfway_leaves_everything(here: Island, file: Path, tmp_path: Path) -> None:
@@ -368,7 +398,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_verify_on_the_gate_host_finds(here: Island, file: Path, fault: str) -> None:
-    dicomgate(here, "apply", "-c", file, "--at-once")
+    in_force(here, file)
     script = FAULTS[fault]
     listing = json.loads(here.run("gate", "nft", "-j", "-a", "list", "table", "inet", "dicomgate").stdout)["nftables"]
     rules = [each["rule"] for each in listing if "rule" in each]
@@ -400,7 +430,7 @@ def test_verify_finds_from_elsewhere(here: Island, file: Path, tmp_path: Path, f
     host, script = SEEN_FROM[fault]
     output = tmp_path / "verify.json"
     words = ("verify", "-c", file, "--wait", "0.4", "--output", output)
-    dicomgate(here, "apply", "-c", file, "--at-once")
+    in_force(here, file)
     dicomgate(here, *words, host=host)
     assert all(each.ok for each in read_segments(output)), "what the assessor reads"
     here.nft(script)

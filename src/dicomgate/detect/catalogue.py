@@ -34,6 +34,7 @@ from dicomgate.detect.detectors.d35_changed_archive import ChangedArchive
 from dicomgate.detect.detectors.d36_archive_falls import ArchiveFalls
 from dicomgate.detect.detectors.d37_honeytoken import Honeytoken
 from dicomgate.detect.detectors.d38_audit_trouble import AuditTrouble
+from dicomgate.detect.detectors.d39_channel_down import ChannelDown
 
 DETECTORS: tuple[type[Detector], ...] = (
     Refusals,
@@ -69,5 +70,6 @@ DETECTORS: tuple[type[Detector], ...] = (
     ArchiveFalls,
     Honeytoken,
     AuditTrouble,
+    ChannelDown,
 )
 BY_ID: dict[str, type[Detector]] = {detector.id: detector for detector in DETECTORS}

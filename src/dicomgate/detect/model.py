@@ -55,11 +55,12 @@ class SubjectKind(StrEnum):
     CERTIFICATE = "certificate"
     PEER = "peer"
     ARCHIVE = "archive"
+    CHANNEL = "channel"
     GATE = "gate"
 
 
 BANNABLE = (SubjectKind.ADDRESS, SubjectKind.AE_TITLE, SubjectKind.USER, SubjectKind.CERTIFICATE)
-"""Who can be recognised at the door or at the association. An archive or a peer is the administrator's business."""
+"""Who can be recognised at the door or at the association. An archive, a peer or a channel is the administrator's business."""
 
 
 @dataclass(frozen=True, slots=True)

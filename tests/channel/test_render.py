@@ -18,6 +18,8 @@ PSK = ipsec_channel(authentication=Authentication.PSK, ca=None, psk_file=Path("/
 TRAP = ipsec_channel(start=Start.TRAP)
 WITH_INTERFACE = with_end(ipsec_channel(), 0, interface="ipsec0")
 ROUTER = with_end(ipsec_channel(), 1, termination=Termination.ROUTER)
+APART = with_end(wireguard_channel(), 0, termination=Termination.SEPARATE_HOST, interface="vlan7")
+MARKED = with_end(wireguard_channel(), 0, termination=Termination.SEPARATE_HOST, mark=7)
 DYNAMIC = with_end(wireguard_channel(), 0, address=None)
 CASES: dict[str, tuple[Callable[[Channel, ChannelEnd], str], Channel, int]] = {
     "ipsec-ours.conf": (ipsec.swanctl_conf, ipsec_channel(), 0),
@@ -30,6 +32,7 @@ CASES: dict[str, tuple[Callable[[Channel, ChannelEnd], str], Channel, int]] = {
     "wireguard-ours.conf": (wireguard.configuration, wireguard_channel(), 0),
     "wireguard-dynamic.conf": (wireguard.configuration, DYNAMIC, 0),
     "wireguard-router.txt": (sheet.sheet, wireguard_channel(), 1),
+    "wireguard-marked.nft.json": (guard.table, MARKED, 0),
     "wireguard.nft.json": (guard.table, wireguard_channel(), 0),
 }
 
@@ -103,10 +106,22 @@ def test_what_is_missing_is_named() -> None:
         ipsec.connection(nameless, nameless.ends[0])
 
 
-def test_a_mark_alone_tells_no_cleartext_from_the_rest() -> None:
-    elsewhere = with_end(ipsec_channel(), 0, termination=Termination.SEPARATE_HOST, mark=7)
-    with pytest.raises(ChannelError, match="interface"):
-        guard.table(elsewhere, elsewhere.ends[0])
+def test_without_interface_and_mark_nothing_tells_cleartext_from_the_rest() -> None:
+    for channel in (ipsec_channel(), wireguard_channel()):
+        elsewhere = with_end(channel, 0, termination=Termination.SEPARATE_HOST)
+        with pytest.raises(ChannelError, match="interface"):
+            guard.table(elsewhere, elsewhere.ends[0])
+
+
+def test_a_tunnel_host_has_its_own_interface_and_rules() -> None:
+    """`interface` is the gate host's; the files for the machine where the tunnel ends do not know it."""
+    assert words.interface(APART, APART.ends[0]) == "vlan7"
+    assert words.interface(MARKED, MARKED.ends[0]) is None
+    assert words.device(APART, APART.ends[0]) == words.interface(wireguard_channel(), wireguard_channel().ends[0])
+    here = wireguard_channel()
+    assert wireguard.configuration(APART, APART.ends[0]) == wireguard.configuration(here, here.ends[0])
+    assert guard.table(*guard.where_it_ends(APART, APART.ends[0])) == guard.table(here, here.ends[0])
+    assert "vlan7" in guard.table(APART, APART.ends[0])
 
 
 def test_interfaces_of_long_names_differ() -> None:
@@ -123,10 +138,10 @@ def test_the_rules_are_recognised_when_nft_lists_them() -> None:
     own = channel.ends[0]
     loaded = json.loads(guard.table(channel, own))["nftables"]
     listing = {"nftables": [{"metainfo": {"version": "1.0.6"}}, *(each["add"] for each in loaded if "add" in each)]}
-    assert guard.listed(json.dumps(listing), channel) == guard.rules(channel, own)
+    assert guard.listed(json.dumps(listing), channel, own) == guard.rules(channel, own)
     for answer in ("", "[]", '{"nftables": 1}', '{"nftables": [{"rule": {}}]}', "garbage"):
         with pytest.raises(ChannelError):
-            guard.listed(answer, channel)
+            guard.listed(answer, channel, own)
 
 
 def test_rules_in_a_chain_without_its_hook_do_not_count() -> None:
@@ -138,4 +153,6 @@ def test_rules_in_a_chain_without_its_hook_do_not_count() -> None:
     for entry in entries:
         if "chain" in entry and entry["chain"]["name"] == "output":
             del entry["chain"]["hook"]
-    assert "output" not in {chain for chain, _ in guard.listed(json.dumps({"nftables": entries}), channel)}
+    assert "output" not in {
+        chain for chain, _ in guard.listed(json.dumps({"nftables": entries}), channel, channel.ends[0])
+    }

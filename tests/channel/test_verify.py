@@ -7,9 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from channel.scene import THEIR_KEY, child, good_ipsec, good_wireguard, ipsec_channel, wireguard_channel, with_end
+from channel.scene import (
+    OUR_KEY,
+    THEIR_KEY,
+    child,
+    good_ipsec,
+    good_wireguard,
+    ipsec_channel,
+    wireguard_channel,
+    with_end,
+)
+from dicomgate.channel import guard
 from dicomgate.channel.echo import Echo
-from dicomgate.channel.model import Channel
+from dicomgate.channel.model import Channel, Termination
 from dicomgate.channel.verify import Observation, judge
 from dicomgate.channel.vici import Daemon, IkeSa
 
@@ -76,6 +86,7 @@ IPSEC_FAULTS: dict[str, tuple[Fault, set[str]]] = {
         {"selectors"},
     ),
     "a drop rule is missing": (without_rule(3), {"cleartext"}),
+    "a secret for everybody": (lambda seen: replace(seen, secrets_problem="others can read"), {"secrets"}),
     "an accept in front": (
         lambda seen: replace(seen, rules=(("prerouting", '[{"accept": null}]'), *(seen.rules or ()))),
         {"cleartext"},
@@ -128,6 +139,7 @@ WIREGUARD_FAULTS: dict[str, tuple[Fault, set[str]]] = {
     "a route beside": (lambda seen: replace(seen, routes=(("10.20.1.0/24", "eth0"),)), {"route"}),
     "no route": (lambda seen: replace(seen, routes=()), {"route"}),
     "a drop rule is missing": (without_rule(-2), {"cleartext"}),
+    "a secret for everybody": (lambda seen: replace(seen, secrets_problem="others can read"), {"secrets"}),
 }
 
 
@@ -138,7 +150,39 @@ def test_a_fault_of_wireguard_is_found(name: str) -> None:
     assert failed(channel, seed(good_wireguard(channel))) == expected
 
 
-def test_a_tunnel_on_another_machine_proves_nothing_here() -> None:
-    channel = with_end(ipsec_channel(), 0, interface="vlan7")
-    findings = {each.check: each.ok for each in judge(channel, channel.ends[0], Observation(problem="elsewhere"))}
-    assert findings == {"up": False, "route": False, "cleartext": False, "echo": False}
+def test_a_tunnel_on_another_machine_is_proven_as_far_as_it_can_be_seen() -> None:
+    channel = with_end(ipsec_channel(), 0, termination=Termination.SEPARATE_HOST, interface="vlan7")
+    own = channel.ends[0]
+    blind = {each.check: each.ok for each in judge(channel, own, Observation(problem="no interface vlan7"))}
+    assert blind == {"up": False, "route": False, "cleartext": False, "echo": False}
+    good = replace(
+        good_ipsec(channel), daemon=None, rules=tuple(guard.rules(channel, own)), routes=(("10.20.1.0/24", "vlan7"),)
+    )
+    findings = {each.check: each for each in judge(channel, own, good)}
+    assert {check for check, each in findings.items() if not each.ok} == set()
+    assert "have to be verified where it ends (separate-host)" in findings["up"].text
+    assert failed(channel, replace(good, received=(0, 0))) == {"counters"}
+    assert failed(channel, replace(good, routes=(("10.20.1.0/24", "eth0"),))) == {"route"}
+
+
+def test_a_mark_speaks_of_what_arrives_only() -> None:
+    channel = with_end(wireguard_channel(), 0, termination=Termination.SEPARATE_HOST, mark=7)
+    rules = tuple(guard.rules(channel, channel.ends[0]))
+    seen = Observation(rules=rules, echo=Echo(True, "it answered"))
+    findings = {each.check: each for each in judge(channel, channel.ends[0], seen)}
+    assert {check: each.ok for check, each in findings.items()} == {"up": True, "cleartext": True, "echo": True}
+    assert "where the tunnel ends, or not" in findings["cleartext"].text
+    assert failed(channel, replace(seen, rules=())) == {"cleartext"}
+
+
+def test_a_key_that_was_renewed_and_not_applied_is_found() -> None:
+    channel = with_end(wireguard_channel(), 0, public_key=None)
+    seen = good_wireguard(channel)
+    assert failed(channel, replace(seen, public_key=OUR_KEY)) == set()
+    assert failed(channel, replace(seen, public_key=THEIR_KEY)) == {"own_identity"}
+
+
+def test_why_there_is_no_tunnel_is_said() -> None:
+    channel = ipsec_channel()
+    seen = replace(good_ipsec(channel), daemon=Daemon(frozenset(), (), frozenset()), problem="AUTHENTICATION_FAILED")
+    assert judge(channel, channel.ends[0], seen)[0].text.endswith("came none: AUTHENTICATION_FAILED")

@@ -45,7 +45,7 @@ def test_life() -> None:
 
 @pytest.fixture
 def channel(tmp_path: Path) -> Channel:
-    private, _ = keys.ensure(tmp_path / "wg.key", keys.new_private_key)
+    private, _ = keys.ensure(tmp_path / "wg.key", "key", keys.new_private_key)
     made = wireguard_channel(psk_file=None)
     return with_end(made, 0, private_key=tmp_path / "wg.key", public_key=keys.public_key(private))
 

@@ -156,7 +156,7 @@ def test_a_tunnel_that_is_not_there_is_down_and_no_proof(run: Run, monkeypatch: 
     code, out, _ = run("verify", "--json", "--channel", "cloud")
     failed = {row["check"] for row in map(json.loads, out.splitlines()) if not row["ok"]}
     assert code == 1
-    assert failed == {"up", "route", "cleartext", "echo"}
+    assert failed == {"up", "secrets", "route", "cleartext", "echo"}
     code, _, err = run("apply", "--channel", "cloud")
     assert code == 2
     assert "nft is not installed" in err

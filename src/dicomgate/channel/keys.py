@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from dicomgate.channel.problem import ChannelError
 
 NEXT = ".next"
-_LONGEST = 4096
+_LONGEST, _LONGEST_LINE = 1024 * 1024, 4096
+"""Bytes of a file of certificates or keys, and of one that holds one line."""
 
 
 def new_private_key() -> str:
@@ -41,53 +42,96 @@ def public_key(private: str) -> str:
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
-def read_secret(path: Path) -> str:
-    """The one line of a secret's file; ChannelError when others can read it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            about = os.fstat(descriptor)
-            data = os.read(descriptor, _LONGEST + 1)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        raise ChannelError(f"{path}: there is no such file", "dicomgate channel keys makes it") from None
-    except OSError as error:
-        raise ChannelError(f"{path}: cannot be read: {error.strerror}", "check path and permissions") from None
-    if not stat.S_ISREG(about.st_mode) or about.st_mode & 0o077:
-        raise ChannelError(f"{path}: expected a file that its owner alone can read", f"chmod 600 {path.name}")
-    text = data.decode("ascii", errors="replace").strip()
-    if not text or len(data) > _LONGEST or not text.isprintable() or not text.isascii():
-        raise ChannelError(f"{path}: expected one line with a secret, came something else", "make it anew")
+def read_secret(path: Path, key: str) -> str:
+    """The one line of a secret's file. `key` is where the configuration names it; ChannelError as of `read_private`."""
+    text = read_private(path, key, longest=_LONGEST_LINE).decode("ascii", errors="replace").strip()
+    if not text or not text.isprintable() or not text.isascii():
+        raise ChannelError(f"{key}: {path}: expected one line with a secret, came something else", "make it anew")
     return text
 
 
-def ensure(path: Path, make: Callable[[], str]) -> tuple[str, bool]:
+def read_private(path: Path, key: str, *, longest: int = _LONGEST) -> bytes:
+    """What stands in a secret's file; ChannelError when anybody but its owner can read, change or swap it."""
+    about, data = _read(path, key, longest)
+    if about.st_mode & 0o077:
+        raise ChannelError(
+            f"{key}: {path}: others can read or change this secret (mode {stat.S_IMODE(about.st_mode):04o})",
+            f"chmod 600 {path.name}, and think of who may have read it",
+        )
+    _check_owners(path, key, about)
+    return data
+
+
+def read_trusted(path: Path, key: str) -> bytes:
+    """What stands in a file that everybody may know and nobody else may choose: certificates, authorities."""
+    about, data = _read(path, key, _LONGEST)
+    if about.st_mode & 0o022:
+        raise ChannelError(
+            f"{key}: {path}: others can change this file (mode {stat.S_IMODE(about.st_mode):04o})",
+            f"chmod 644 {path.name}, and look whether it still holds what it should",
+        )
+    _check_owners(path, key, about)
+    return data
+
+
+def _read(path: Path, key: str, longest: int) -> tuple[os.stat_result, bytes]:
+    try:
+        # O_NONBLOCK: a named pipe in place of a file must not stop us for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise ChannelError(f"{key}: {path}: expected a file, came something else", "is the path right?")
+            data = file.read(longest + 1)
+    except FileNotFoundError:
+        raise ChannelError(f"{key}: {path}: there is no such file", "dicomgate channel keys makes secrets") from None
+    except OSError as error:
+        raise ChannelError(f"{key}: {path}: cannot be read: {error.strerror}", "check path and permissions") from None
+    if len(data) > longest:
+        raise ChannelError(f"{key}: {path}: expected at most {longest} bytes, came more", "is the path right?")
+    return about, data
+
+
+def _check_owners(path: Path, key: str, about: os.stat_result) -> None:
+    """A link is followed where root or we have set it: whoever else owns it chooses what we read."""
+    trusted = (0, os.geteuid())
+    if about.st_uid not in trusted:
+        raise ChannelError(
+            f"{key}: {path}: belongs to another user (uid {about.st_uid})", "chown it to root, or to whom runs this"
+        )
+    owner = os.lstat(path).st_uid
+    if owner not in trusted:
+        raise ChannelError(
+            f"{key}: {path}: is a link that another user has set (uid {owner})", "name the file itself, or set it anew"
+        )
+
+
+def ensure(path: Path, key: str, make: Callable[[], str]) -> tuple[str, bool]:
     """The secret of this file, made if there is none; whether it was made now."""
     if not os.path.lexists(path):
-        _create(path, make())
-        return read_secret(path), True
-    return read_secret(path), False
+        _create(path, key, make())
+        return read_secret(path, key), True
+    return read_secret(path, key), False
 
 
-def prepare(path: Path, make: Callable[[], str]) -> str:
+def prepare(path: Path, key: str, make: Callable[[], str]) -> str:
     """The next secret, beside the present one; made once, and the same when asked again."""
-    return ensure(path.with_name(path.name + NEXT), make)[0]
+    return ensure(path.with_name(path.name + NEXT), key, make)[0]
 
 
-def activate(path: Path) -> str:
+def activate(path: Path, key: str) -> str:
     """Put the prepared secret in the present one's place, at one stroke."""
     beside = path.with_name(path.name + NEXT)
-    text = read_secret(beside)
+    text = read_secret(beside, key)
     try:
         os.replace(beside, path)
         _flush(path.parent)
     except OSError as error:
-        raise ChannelError(f"{path}: cannot be replaced: {error.strerror}", "check permissions") from None
+        raise ChannelError(f"{key}: {path}: cannot be replaced: {error.strerror}", "check permissions") from None
     return text
 
 
-def _create(path: Path, text: str) -> None:
+def _create(path: Path, key: str, text: str) -> None:
     """Never over another file, and never readable for others, not even for a moment."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -97,7 +141,9 @@ def _create(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         _flush(path.parent)
     except OSError as error:
-        raise ChannelError(f"{path}: cannot be written: {error.strerror}", "make its folder, mode 0700") from None
+        raise ChannelError(
+            f"{key}: {path}: cannot be written: {error.strerror}", "make its folder, mode 0700"
+        ) from None
 
 
 def _flush(folder: Path) -> None:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
 from dicomgate.facts import Address
-from dicomgate.policy.model import Networks
+from dicomgate.policy.model import Endpoint, Networks
 
 
 class ChannelKind(StrEnum):
@@ -62,6 +62,7 @@ class ChannelEnd:
     `identity` is what this end calls itself in IKE; `certificate` and `private_key` are files of an end that is ours.
     `public_key` (WireGuard, base64), `port` (WireGuard, UDP), `tunnel_address` (of the WireGuard interface).
     `interface` and `mark` (SO_MARK, or a netfilter mark) are by what the gate knows a connection from this tunnel.
+    `sign_of_life`: who at the other site takes TCP connections, where the tunnel itself cannot be asked.
     """
 
     site: Site
@@ -76,6 +77,7 @@ class ChannelEnd:
     tunnel_address: IPv4Interface | IPv6Interface | None = None
     interface: str | None = None
     mark: int | None = None
+    sign_of_life: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,7 @@ class Channel:
     def remote(self) -> ChannelEnd | None:
         """The end at the other site; None when both are elsewhere."""
         return None if self.own is None else next((end for end in self.ends if not end.site.own), None)
+
+    def key(self, name: str) -> str:
+        """Where the configuration names something of this channel: `channel[NAME].ends.key`."""
+        return f"channel[{self.name}].{name}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dicomgate.channel import guard, ipsec, wireguard, words
 from dicomgate.channel.echo import Echo
-from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind
+from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind, Termination
 from dicomgate.channel.vici import Daemon, IkeSa
 from dicomgate.channel.wg import Device, PeerState
 
@@ -22,13 +22,16 @@ _GROUPS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen at one end. `problem`: why the tunnel could not be asked. `rules`: those that are loaded, None
-    when they could not be listed (`rules_problem`). `routes`: for each remote network, the interface its packets take.
-    `received` and `sent`: bytes through the tunnel before and after the echo. `wall`: seconds since 1970."""
+    """What was seen at one end. `problem`: why the tunnel could not be asked, or is not up. `rules`: those that are
+    loaded, None when they could not be listed (`rules_problem`). `routes`: for each remote network, the interface its
+    packets take. `received` and `sent`: bytes through the tunnel before and after the echo. `wall`: seconds since 1970.
+    `public_key`: what the private key's file makes (WireGuard). `secrets_problem`: why a secret is none any more."""
 
     daemon: Daemon | None = None
     device: Device | None = None
     problem: str | None = None
+    public_key: str | None = None
+    secrets_problem: str | None = None
     rules: tuple[guard.Rule, ...] | None = None
     rules_problem: str | None = None
     routes: tuple[tuple[str, str | None], ...] = ()
@@ -51,19 +54,38 @@ class Finding:
 
 def judge(channel: Channel, end: ChannelEnd, seen: Observation) -> list[Finding]:
     """Every check of this kind of channel, in a fixed order. What was not seen is not well."""
-    if channel.kind is ChannelKind.IPSEC:
-        found = list(_ipsec(channel, end, seen))
+    if end.termination is not Termination.GATE_HOST:
+        found = [_elsewhere(end, seen)]
+    elif channel.kind is ChannelKind.IPSEC:
+        found = [*_ipsec(channel, end, seen), _secrets(seen)]
     else:
-        found = list(_wireguard(channel, end, seen))
-    return [*found, *_routes(channel, end, seen), *_cleartext(channel, end, seen), *_passage(seen)]
+        found = [*_wireguard(channel, end, seen), _secrets(seen)]
+    countable = end.termination is Termination.GATE_HOST or end.interface is not None
+    return [*found, *_routes(channel, end, seen), *_cleartext(channel, end, seen), *_passage(seen, countable)]
+
+
+def _elsewhere(end: ChannelEnd, seen: Observation) -> Finding:
+    """Nothing here can speak for a security association on another machine, and the text says so."""
+    known = [f"interface {end.interface} is up"] * (end.interface is not None)
+    known += ["the kernel keeps marks"] * (end.mark is not None)
+    known += [f"{end.sign_of_life} answers"] * (end.sign_of_life is not None)
+    if seen.problem is not None or not known:
+        return Finding("up", False, seen.problem or "nothing at this end tells the tunnel from the rest")
+    there = f"identity, algorithms and selectors have to be verified where it ends ({end.termination.value})"
+    return Finding("up", True, f"as far as this host sees: {', '.join(known)}; {there}")
+
+
+def _secrets(seen: Observation) -> Finding:
+    return Finding("secrets", seen.secrets_problem is None, seen.secrets_problem or "nobody else can read them")
 
 
 def _ipsec(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Finding]:
     daemon = seen.daemon
     sas = [sa for sa in daemon.sas if sa.name == channel.name and sa.state == "ESTABLISHED"] if daemon else []
     if not sas:
-        text = seen.problem or "expected an IKE SA that is established, came none"
-        yield Finding("up", False, text, seen=seen.problem is None)
+        why = f": {seen.problem}" if seen.problem else ""
+        text = f"expected an IKE SA that is established, came none{why}"
+        yield Finding("up", False, text, seen=daemon is not None)
         return
     yield Finding("up", True, f"an IKE SA is established with {sas[0].remote_host}")
     remote = ipsec.remote_of(channel, end)
@@ -88,8 +110,9 @@ def _wireguard(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator
     fresh = peer is not None and peer.handshake > 0 and seen.wall - peer.handshake < wireguard.HANDSHAKE_LASTS
     yield Finding("up", fresh, "the last handshake is fresh" if fresh else "expected a handshake of late, came none")
     yield _same("peer_identity", remote.public_key or "", {each.public_key for each in device.peers})
-    if end.public_key is not None:
-        yield _same("own_identity", end.public_key, {device.public_key})
+    own = end.public_key or seen.public_key
+    if own is not None:
+        yield _same("own_identity", own, {device.public_key})
     listens = device.port == end.port
     yield Finding("port", listens, f"expected UDP port {end.port}, came {device.port}" if not listens else "as written")
     if channel.psk_file is not None:
@@ -125,15 +148,19 @@ def _cleartext(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator
         text = "expected the rules in another order"
     else:
         text = "what belongs into the tunnel is dropped beside it"
+        if not any(chain == "output" for chain, _ in expected):
+            text = "what arrives without the mark is dropped; what leaves is held back where the tunnel ends, or not"
     yield Finding("cleartext", list(seen.rules) == expected, text)
 
 
-def _passage(seen: Observation) -> Iterator[Finding]:
+def _passage(seen: Observation, countable: bool) -> Iterator[Finding]:
     if seen.echo is None:
         text = "expected somebody behind the other end to ask, came nobody; give --echo"
         yield Finding("echo", False, text, seen=False)
         return
     yield Finding("echo", seen.echo.answered, seen.echo.text)
+    if not countable:
+        return  # a mark is on packets that arrive; nothing counts them
     rose = seen.received[1] > seen.received[0] and seen.sent[1] > seen.sent[0]
     received, sent = seen.received[1] - seen.received[0], seen.sent[1] - seen.sent[0]
     text = f"{sent} bytes out and {received} bytes in while the C-ECHO passed"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomgate.channel import ipsec
-from dicomgate.channel.keys import read_secret
+from dicomgate.channel.keys import read_private, read_secret, read_trusted
 from dicomgate.channel.liveness import Look
 from dicomgate.channel.model import Authentication, Channel, ChannelEnd, Start
 from dicomgate.channel.problem import ChannelError
@@ -21,6 +21,22 @@ from dicomgate.channel.problem import ChannelError
 SOCKET = Path("/var/run/charon.vici")
 LOOKING, CHANGING = 2.0, 20.0
 """Seconds for an answer: about what is, and about what is to be done."""
+TRYING = 4.0
+"""Seconds that a tunnel gets to come up while somebody waits to be told why it does not."""
+_SIGNS = (
+    ("AUTHENTICATION_FAILED", "the other end does not believe our {proof} (AUTHENTICATION_FAILED): is it the right one"
+     " there and here, and are both identities as written?"),
+    ("MAC mismatched", "the other end has another shared secret"),
+    ("no shared key found", "charon holds no shared secret for these identities: run dicomgate channel apply"),
+    ("no private key found", "charon holds no private key for our identity: run dicomgate channel apply"),
+    ("no trusted", "the certificate of the other end is not vouched for by ca"),
+    ("constraint check failed", "the other end proved to be somebody else than its identity says"),
+    ("TS_UNACCEPTABLE", "the other end has other selectors (TS_UNACCEPTABLE): compare networks and ports"),
+    ("NO_PROPOSAL_CHOSEN", "the other end takes none of our proposals, or knows no such tunnel (NO_PROPOSAL_CHOSEN)"),
+    ("giving up after", "the other end does not answer: is its address right, and do UDP 500 and 4500 pass?"),
+    ("not established after", "the other end does not answer in time: is its address right, do UDP 500 and 4500 pass?"),
+)  # fmt: skip
+"""What charon says when a tunnel does not come up, and what it means; the most telling first."""
 _MISREAD = (ValueError, KeyError, TypeError, AttributeError)
 """What comes of an answer that is well-formed and means something else."""
 _USER_SPACE = "kernel-libipsec"
@@ -89,6 +105,11 @@ def look(path: Path = SOCKET) -> Daemon:
     return Daemon(plugins, sas, policies)
 
 
+def established(channel: Channel, daemon: Daemon) -> bool:
+    """Is there an IKE SA of this channel?"""
+    return any(sa.name == channel.name and sa.state == "ESTABLISHED" for sa in daemon.sas)
+
+
 def judge_life(channel: Channel, end: ChannelEnd, daemon: Daemon) -> Look:
     """Does the tunnel carry all that it should, by charon's account?"""
     ours = [sa for sa in daemon.sas if sa.name == channel.name and sa.state == "ESTABLISHED"]
@@ -120,14 +141,14 @@ def apply(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
     key: bytes | None = None
     shared: dict[str, Any] | None = None
     if channel.authentication is Authentication.PSK:
-        if channel.psk_file is None:
-            raise ChannelError(f"channel[{channel.name}].psk_file: expected this key", "name a file")
+        secret = read_secret(*_named(channel, "psk_file", channel.psk_file))
         owners = [str(end.identity), str(remote.identity)]
-        shared = {"id": channel.name, "type": "IKE", "data": read_secret(channel.psk_file).encode(), "owners": owners}
+        shared = {"id": channel.name, "type": "IKE", "data": secret.encode(), "owners": owners}
     else:
-        chain = _pem(_named(channel, "ends.certificate", end.certificate))
-        authorities = _pem(_named(channel, "ca", channel.ca))
-        key = _read(_named(channel, "ends.key", end.private_key))
+        chain = _pem(*_named(channel, "ends.certificate", end.certificate))
+        authorities = _pem(*_named(channel, "ca", channel.ca))
+        file, place = _named(channel, "ends.key", end.private_key)
+        key = read_private(file, place)
         section["local"]["certs"] = chain[:1]
         section["remote"]["cacerts"] = authorities
         certificates = chain[1:]
@@ -148,6 +169,32 @@ def initiate(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
     """Begin, without waiting for how it ends. charon gives up for good when the other end refuses once."""
     with _session(path, LOOKING) as session:
         _begin(session, channel, end)
+
+
+def why_not(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> str | None:
+    """Begin once more and listen to what charon says meanwhile: why there is no tunnel. None: it says nothing of use.
+
+    Takes TRYING seconds for each child at most; ChannelError when charon itself cannot be asked.
+    """
+    if ipsec.remote_of(channel, end).address is None:
+        return None  # nobody to call: only the other end knows
+    said: list[str] = []
+    with _session(path, CHANGING) as session:
+        known = [_text(name) for name in session.get_conns().get("conns", ())]
+    if channel.name not in known:
+        return "charon does not know the connection: run dicomgate channel apply"
+    try:
+        with _session(path, CHANGING) as session:
+            for name, _, _ in ipsec.selectors(channel, end):
+                words = {"ike": channel.name, "child": name, "timeout": str(int(TRYING * 1000)), "loglevel": "1"}
+                said.extend(_text(line.get("msg", b"")) for line in session.initiate(words))
+    except ChannelError as error:  # it failed, and what was said before tells why
+        said.append(error.text)
+    proof = "shared secret" if channel.authentication is Authentication.PSK else "certificate"
+    for sign, meaning in _SIGNS:
+        if any(sign in line for line in said):
+            return meaning.format(proof=proof)
+    return None
 
 
 def _begin(session: Any, channel: Channel, end: ChannelEnd) -> None:
@@ -251,24 +298,21 @@ def numbered(selector: str) -> str:
         return selector
 
 
-def _named(channel: Channel, key: str, path: Path | None) -> Path:
+def _named(channel: Channel, key: str, path: Path | None) -> tuple[Path, str]:
+    """The file, and where the configuration names it."""
     if path is None:
-        raise ChannelError(f"channel[{channel.name}].{key}: expected this key", "name a file")
-    return path
+        raise ChannelError(f"{channel.key(key)}: expected this key", "name a file")
+    return path, channel.key(key)
 
 
-def _pem(path: Path) -> list[bytes]:
+def _pem(path: Path, key: str) -> list[bytes]:
     """The certificates of a file, one by one: charon takes the first of several only."""
     end = b"-----END CERTIFICATE-----"
     begin = b"-----BEGIN CERTIFICATE-----"
-    found = [begin + part.partition(begin)[2] + end + b"\n" for part in _read(path).split(end) if begin in part]
+    parts = read_trusted(path, key).split(end)
+    found = [begin + part.partition(begin)[2] + end + b"\n" for part in parts if begin in part]
     if not found:
-        raise ChannelError(f"{path}: expected certificates (PEM), came none", "name the file that pki issue made")
+        raise ChannelError(
+            f"{key}: {path}: expected certificates (PEM), came none", "name the file that pki issue made"
+        )
     return found
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ChannelError(f"{path}: cannot be read: {error.strerror}", "check path and permissions") from None

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from dicomgate.channel import ipsec, vici, wg, words
+from dicomgate.channel import elsewhere, ipsec, vici, wg, words
 from dicomgate.channel.liveness import Liveness, Look, State
-from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind, Termination
+from dicomgate.channel.model import Channel, ChannelKind, Termination
 from dicomgate.channel.problem import ChannelError
 from dicomgate.channel.proof import arrival, carrier, leads_through
 
@@ -27,8 +27,6 @@ AGAIN = 5.0
 """Seconds between two attempts to bring up an IPsec tunnel that is down."""
 SLACK = 5.0
 """What a change may take beyond `dead_after`, at most: the interval, and programs that take their time to answer."""
-_OPERATIONAL = ("up", "unknown")
-"""Of /sys/class/net/NAME/operstate; tunnel devices say the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,7 @@ class Watcher:
         self._now = now
         self._lock = threading.Lock()
         self._followed: dict[str, tuple[Channel, Liveness]] = {}
+        self._knocking: dict[Liveness, elsewhere.Knocker] = {}  # used by whoever looks, by nobody else
         self._told: dict[str, bool] = {}
         self._next_try: dict[str, float] = {}
         self._states: dict[str, State] = {}  # replaced as a whole: the loop reads it without a lock
@@ -88,10 +87,15 @@ class Watcher:
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(SLACK)
+        for knocking in self._knocking.values():
+            knocking.close()
 
     def look(self) -> None:
         """One round."""
-        for channel, liveness in tuple(self._followed.values()):
+        followed = tuple(self._followed.values())
+        for gone in self._knocking.keys() - {liveness for _, liveness in followed}:
+            self._knocking.pop(gone).close()
+        for channel, liveness in followed:
             state = self._see(channel, liveness)
             with self._lock:
                 if self._followed.get(channel.name, (None, None))[1] is not liveness:
@@ -131,6 +135,8 @@ class Watcher:
     def _see(self, channel: Channel, liveness: Liveness) -> State:
         try:
             found = look_at(channel, self._vici_socket)
+            if found.wrong is None:
+                found = self._knock(channel, liveness) or found
         except ChannelError as error:
             return liveness.cannot_see(error.text, self._now())
         except Exception as bug:  # without this thread nobody would be told that a tunnel is down
@@ -138,6 +144,14 @@ class Watcher:
         if found.wrong is not None:
             self._begin_again(channel)
         return liveness.see(found, self._now())
+
+    def _knock(self, channel: Channel, liveness: Liveness) -> Look | None:
+        """Where the tunnel itself cannot be asked: whether anybody at the other site answers."""
+        knocking = self._knocking.get(liveness) or elsewhere.knocker(channel)
+        if knocking is None:
+            return None
+        self._knocking[liveness] = knocking
+        return knocking.look(self._now())
 
     def _begin_again(self, channel: Channel) -> None:
         """Where this end begins: charon may have given up, and nobody else would try again."""
@@ -155,22 +169,12 @@ def look_at(channel: Channel, vici_socket: Path = vici.SOCKET) -> Look:
     own = channel.own
     if own is None:
         raise ChannelError(f"channel {channel.name} has no end at the own site", "look at it where it ends")
-    if own.termination is not Termination.GATE_HOST:
-        return _from_outside(own)
+    problem = elsewhere.host_problem(own)
+    if own.termination is not Termination.GATE_HOST or (problem is not None and own.mark is not None):
+        return Look(problem)
     if channel.kind is ChannelKind.IPSEC:
         return vici.judge_life(channel, own, vici.look(vici_socket))
-    return wg.judge_life(channel, own, wg.look(words.interface(channel, own) or ""), wg.wall())
-
-
-def _from_outside(own: ChannelEnd) -> Look:
-    """A tunnel that ends on another machine cannot be asked; what there is to see is the interface that it feeds."""
-    if own.interface is None:
-        return Look(None)
-    try:
-        state = Path("/sys/class/net", own.interface, "operstate").read_text("ascii").strip()
-    except OSError:
-        return Look(f"there is no interface {own.interface}")
-    return Look(None if state in _OPERATIONAL else f"interface {own.interface} is {state}")
+    return wg.judge_life(channel, own, wg.look(words.device(channel, own)), wg.wall())
 
 
 def _patience(channel: Channel) -> float:

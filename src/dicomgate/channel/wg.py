@@ -1,6 +1,5 @@
 """A WireGuard interface made, asked and removed with `wg` and `ip`; wireguard-go where the kernel has none."""
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -82,12 +81,13 @@ def judge_life(channel: Channel, end: ChannelEnd, device: Device, wall: float) -
 
 def apply(channel: Channel, end: ChannelEnd) -> None:
     """Make the interface if there is none, and give it key, peer, address and routes. A failure undoes a new one."""
-    interface = words.interface(channel, end) or ""
+    interface = words.device(channel, end)
     arguments = wireguard.device_arguments(channel, end)
     commands = wireguard.network_commands(channel, end)
-    derived = keys.public_key(keys.read_secret(end.private_key or Path()))
+    # wg reads the files itself, later: what it will read is judged here.
+    derived = keys.public_key(keys.read_secret(end.private_key or Path(), channel.key("ends.key")))
     if channel.psk_file is not None:
-        keys.read_secret(channel.psk_file)
+        keys.read_secret(channel.psk_file, channel.key("psk_file"))
     if end.public_key is not None and derived != end.public_key:
         raise ChannelError(
             f"channel[{channel.name}].ends.public_key: the private key of {end.site.name} has another public key",
@@ -112,7 +112,7 @@ def apply(channel: Channel, end: ChannelEnd) -> None:
 
 def take_down(channel: Channel, end: ChannelEnd) -> None:
     """Remove the interface, and with it its routes. That there is none is fine."""
-    interface = words.interface(channel, end) or ""
+    interface = words.device(channel, end)
     if (_INTERFACES / interface).exists():
         run(["ip", "link", "delete", "dev", interface])
 
@@ -126,13 +126,6 @@ def _make(interface: str) -> None:
             raise
     # It goes into the background by itself once the interface is there.
     run(["wireguard-go", interface])
-
-
-def public_key_of(end: ChannelEnd) -> str | None:
-    """What the private key of this end makes, when it can be read."""
-    if end.private_key is None or not os.access(end.private_key, os.R_OK):
-        return None
-    return keys.public_key(keys.read_secret(end.private_key))
 
 
 def wall() -> float:

@@ -39,7 +39,7 @@ def configuration(channel: Channel, end: ChannelEnd) -> str:
     private_key, public_key = _needed(channel, end, remote)
     lines = [
         f"# Channel {words.name(channel.name)}, the end at {words.name(end.site.name)}. For wg-quick, as"
-        f" {words.interface(channel, end)}.conf.",
+        f" {words.device(channel, end)}.conf.",
         "[Interface]",
         f"Address = {end.tunnel_address}",
         f"ListenPort = {end.port}",
@@ -75,7 +75,7 @@ def device_arguments(channel: Channel, end: ChannelEnd) -> list[str]:
 
 def network_commands(channel: Channel, end: ChannelEnd) -> list[list[str]]:
     """`ip` commands for an interface that is there: address, MTU, up, and a route for each remote network."""
-    interface = words.interface(channel, end) or ""
+    interface = words.device(channel, end)
     remote = remote_of(channel, end)
     commands = [
         ["ip", "address", "replace", str(end.tunnel_address), "dev", interface],

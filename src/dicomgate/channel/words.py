@@ -6,7 +6,7 @@ config/ judges the same words; what stands here holds for whoever makes a `Chann
 import hashlib
 import re
 
-from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind
+from dicomgate.channel.model import Channel, ChannelEnd, ChannelKind, Termination
 from dicomgate.channel.problem import ChannelError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -46,12 +46,23 @@ def key(text: str) -> str:
 def interface(channel: Channel, end: ChannelEnd) -> str | None:
     """The network interface on the gate host that only this channel feeds: as written, or what a WireGuard one gets.
 
-    None for IPsec in the kernel, which has no interface of its own unless one is made for it.
+    None for IPsec in the kernel, which has no interface of its own unless one is made for it, and for a tunnel that
+    ends on another machine and is known by its mark.
     """
     if end.interface is not None:
         return _one_of(_INTERFACE, end.interface, "the name of a network interface", "at most 15 letters and digits")
-    if channel.kind is not ChannelKind.WIREGUARD:
+    if channel.kind is not ChannelKind.WIREGUARD or end.termination is not Termination.GATE_HOST:
         return None
+    return _made(channel)
+
+
+def device(channel: Channel, end: ChannelEnd) -> str:
+    """The WireGuard interface on the machine where this end is. Elsewhere `interface` is another one: the gate's."""
+    here = interface(channel, end) if end.termination is Termination.GATE_HOST else None
+    return here or _made(channel)
+
+
+def _made(channel: Channel) -> str:
     made = f"wg-{name(channel.name)}"
     if len(made) <= _LONGEST_INTERFACE:
         return made

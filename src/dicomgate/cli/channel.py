@@ -81,9 +81,10 @@ def channel_down(config: ConfigFile, name: ChannelName = None) -> None:
 def channel_status(config: ConfigFile, name: ChannelName = None, as_json: AsJson = False) -> None:
     """Whether each channel is up, as the gate would see it now."""
     every_up = True
-    for each, _ in _chosen(load(config, files=False), name, None):
+    for each, end in _chosen(load(config, files=False), name, None):
         try:
             wrong = look_at(each).wrong
+            wrong = observe.down_because(each, end, wrong) if wrong is not None else observe.silence(each)
         except ChannelError as error:
             wrong = error.text
         every_up = every_up and wrong is None
@@ -141,19 +142,19 @@ def channel_keys(
 
 def _keys(each: Channel, end: ChannelEnd, prepare: bool, activate: bool) -> Iterator[str]:
     if each.kind is ChannelKind.WIREGUARD and end.private_key is not None:
-        private, done = _renewed(end.private_key, keys.new_private_key, prepare, activate)
+        private, done = _renewed(end.private_key, each.key("ends.key"), keys.new_private_key, prepare, activate)
         yield f"{each.name}  public_key  {keys.public_key(private)}  {done}"
     if each.psk_file is not None:
-        _, done = _renewed(each.psk_file, keys.new_shared_secret, prepare, activate)
+        _, done = _renewed(each.psk_file, each.key("psk_file"), keys.new_shared_secret, prepare, activate)
         yield f"{each.name}  psk_file  {each.psk_file}  {done}"
 
 
-def _renewed(path: Path, make: Callable[[], str], prepare: bool, activate: bool) -> tuple[str, str]:
+def _renewed(path: Path, key: str, make: Callable[[], str], prepare: bool, activate: bool) -> tuple[str, str]:
     if activate:
-        return keys.activate(path), "activated"
+        return keys.activate(path, key), "activated"
     if prepare:
-        return keys.prepare(path, make), "prepared"
-    secret, made = keys.ensure(path, make)
+        return keys.prepare(path, key, make), "prepared"
+    secret, made = keys.ensure(path, key, make)
     return secret, "made" if made else "present"
 
 
@@ -166,11 +167,16 @@ def _rendered(each: Channel, end: ChannelEnd) -> Iterator[tuple[str, tuple[str, 
     if each.kind is ChannelKind.IPSEC:
         yield f"{name}.conf", (ipsec.swanctl_conf(each, end), PUBLIC)
         if each.authentication is Authentication.PSK and each.psk_file is not None and os.path.exists(each.psk_file):
-            yield f"{name}-secret.conf", (ipsec.secrets_conf(each, end, keys.read_secret(each.psk_file)), PRIVATE)
+            yield (
+                f"{name}-secret.conf",
+                (ipsec.secrets_conf(each, end, keys.read_secret(each.psk_file, each.key("psk_file"))), PRIVATE),
+            )
     else:
-        yield f"{words.interface(each, end)}.conf", (wireguard.configuration(each, end), PUBLIC)
-    if end.termination is Termination.GATE_HOST or end.interface is not None:
+        yield f"{words.device(each, end)}.conf", (wireguard.configuration(each, end), PUBLIC)
+    if end.termination is Termination.GATE_HOST or end.interface is not None or end.mark is not None:
         yield f"{name}.nft.json", (guard.table(each, end), PUBLIC)
+    if end.termination is Termination.SEPARATE_HOST:
+        yield f"{name}-tunnel-host.nft.json", (guard.table(*guard.where_it_ends(each, end)), PUBLIC)
     other = ipsec.remote_of(each, end)
     if other.termination is Termination.ROUTER:
         yield f"{name}-{words.name(other.site.name)}.txt", (sheet.sheet(each, other), PUBLIC)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from dicomgate.channel.model import Termination
 from dicomgate.config import directory_checks, introduction_checks, sinks
 from dicomgate.config.document import Document
 from dicomgate.config.kinds import KerberosVerifier
@@ -152,6 +153,21 @@ def _without_channel(document: Document, settings: GateSettings) -> Warnings:
                     f"peer[{peer.name}].channels",
                     f"not written, so it may come from {site.key} without a channel",
                     'write channels = ["NAME"], or demand a channel on its listeners',
+                )
+
+
+def _no_sign_of_life(document: Document, settings: GateSettings) -> Warnings:
+    own = {site.table.name for site in document.sites if site.table.own}
+    demanded = {name for peer in settings.rules.peers for name in peer.channels or ()}
+    demanded |= {name for listener in settings.rules.listeners for name in listener.channels or ()}
+    for channel in document.channels:
+        for end in channel.table.ends:
+            elsewhere = end.site in own and end.termination is not Termination.GATE_HOST
+            if elsewhere and end.sign_of_life is None and channel.table.name in demanded:
+                yield document.warning(
+                    f"{channel.key}.ends.sign_of_life",
+                    "not written, so a tunnel that goes down on another machine still counts as up here",
+                    'write sign_of_life = "ADDRESS:PORT" of somebody at the other site who answers TCP',
                 )
 
 
@@ -359,6 +375,7 @@ LINTS: tuple[Callable[[Document, GateSettings], Warnings], ...] = (
     _unused_listener,
     _archive_callers,
     _without_channel,
+    _no_sign_of_life,
     _bypasses_the_gate,
     _no_peers,
     _any_peer,

@@ -126,6 +126,7 @@ def _end(table: schema.ChannelEndTable, site: Site, base: Path) -> ChannelEnd:
         tunnel_address=table.tunnel_address,
         interface=table.interface,
         mark=table.mark,
+        sign_of_life=table.sign_of_life,
     )
 
 

@@ -197,6 +197,24 @@ def _addresses_lie_behind_a_channel(document: Document) -> Iterator[Problem]:
                 )
 
 
+def _signs_of_life_come_through(document: Document) -> Iterator[Problem]:
+    """Who is asked whether the tunnel lives has to be behind it; a tunnel that ends here is asked itself."""
+    for channel, end, site in _ends(document):
+        place, key = end.sign_of_life, f"{channel.key}.ends.sign_of_life"
+        if place is None:
+            continue
+        if not site.table.own or end.termination is Termination.GATE_HOST:
+            yield document.error(
+                key, "expected it at our own end only, and where the tunnel ends on another machine", "remove it"
+            )
+        elif literal(place.host) is None or not _carries(document, channel, place.host, place.port):
+            yield document.error(
+                key,
+                f"expected an address and port that {channel.key} carries from the gate, came {place}",
+                "name the literal address of a host at the other site, for instance its gate",
+            )
+
+
 def _carries(document: Document, channel: Channel, there: str, port: int) -> bool:
     own, remote = _own(document, channel), _remote(document, channel)
     gates = gate_addresses(document)
@@ -289,4 +307,5 @@ CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _peers_fit_their_channels,
     _addresses_lie_behind_a_channel,
     _listeners_lie_behind_their_channels,
+    _signs_of_life_come_through,
 )

@@ -60,7 +60,7 @@ class SubjectKind(StrEnum):
 
 
 BANNABLE = (SubjectKind.ADDRESS, SubjectKind.AE_TITLE, SubjectKind.USER, SubjectKind.CERTIFICATE)
-"""Who can be recognised at the door or at the association. An archive, a peer or a channel is the administrator's business."""
+"""Who can be recognised at the door or at the association. Archives, peers and channels are the administrator's."""
 
 
 @dataclass(frozen=True, slots=True)

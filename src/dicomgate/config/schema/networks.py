@@ -13,6 +13,7 @@ from dicomgate.config.schema.fields import (
     HostName,
     IpAddress,
     Name,
+    Place,
     Port,
     Seconds,
     Table,
@@ -72,6 +73,11 @@ class ChannelEndTable(Table):
     )
     mark: Annotated[int, PlainValidator(words.mark)] | None = Field(
         default=None, description="Our end: netfilter mark that packets from this channel bear."
+    )
+    sign_of_life: Place | None = Field(
+        default=None,
+        description="Our end, if the tunnel ends on another machine: HOST:PORT at the other site that answers TCP. "
+        "When nobody has answered for dead_after, the channel counts as down.",
     )
 
 

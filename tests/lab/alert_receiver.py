@@ -14,7 +14,7 @@ from lab.process import LOOPBACK
 class AlertReceiver:
     """`hang` set: a request is taken and not answered until it is cleared. `status` is the answer to give."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.messages: list[tuple[str, str]] = []
         self.attempts = 0
         self.status = 200
@@ -35,7 +35,7 @@ class AlertReceiver:
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+        self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="alert receiver")
         self._thread.start()

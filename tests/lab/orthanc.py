@@ -106,7 +106,7 @@ def orthanc(
     http = free_address()
     directory.mkdir(parents=True)
     configuration = directory / "orthanc.json"
-    settings = _settings(directory, ae_title, address, http, modalities or {})
+    settings = settings_of(directory, ae_title, address, http, modalities or {})
     settings["OverwriteInstances"] = overwrites
     if shows is not None:
         settings |= {
@@ -130,9 +130,10 @@ def orthanc(
         yield Orthanc(ae_title, address, http, process)
 
 
-def _settings(
+def settings_of(
     directory: Path, ae_title: str, address: Address, http: Address, modalities: Mapping[str, Modality]
 ) -> dict[str, Any]:
+    """Its configuration file as a value."""
     may = ("AllowEcho", "AllowFind", "AllowGet", "AllowMove", "AllowStore", "AllowStorageCommitment")
     return {
         "Name": "lab",

@@ -1,4 +1,5 @@
 """Five places in network namespaces: reader, hospital gate, internet, cloud gate, archive; the tutorial's addresses.
+With `apart` there is a sixth, a tunnel host between the internet and the cloud gate.
 
 In: a folder; out: `Sites`, in whose places programs run. Needs root; deletes what it made.
 
@@ -28,6 +29,7 @@ class Place(StrEnum):
     READER = "reader"
     HOSPITAL = "hospital"
     INTERNET = "internet"
+    TUNNEL = "tunnel"
     CLOUD = "cloud"
     ARCHIVE = "archive"
 
@@ -39,6 +41,12 @@ _LINES = (
     (Place.ARCHIVE, "10.20.1.20/24", Place.CLOUD, "10.20.1.5/24"),
 )
 """Who is connected with whom; on either side the interface is named after the place at the other end."""
+_APART = (
+    *(line for line in _LINES if Place.CLOUD not in line[::2] or Place.ARCHIVE in line),
+    (Place.TUNNEL, "198.51.100.20/24", Place.INTERNET, "198.51.100.1/24"),
+    (Place.CLOUD, "10.20.9.2/30", Place.TUNNEL, "10.20.9.1/30"),
+)
+"""The same with a host of its own for the cloud's end of the tunnel, in front of the gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +100,15 @@ class Sites:
 
 
 @contextmanager
-def sites(directory: Path) -> Iterator[Sites]:
+def sites(directory: Path, *, apart: bool = False) -> Iterator[Sites]:
     """The five places, connected; the gates know no way to each other's site but the internet."""
     prefix = f"dg{secrets.token_hex(3)}-"
     made: dict[Place, int] = {}
     with ExitStack() as stack:
+        lines = _APART if apart else _LINES
         for place in Place:
+            if not any(place in line for line in lines):
+                continue
             stack.callback(_remove, prefix + place)
             _make(prefix + place)
             up = directory / f"{place}.up"
@@ -120,7 +131,7 @@ def sites(directory: Path) -> Iterator[Sites]:
             )
             made[place] = holder.popen.pid
         found = Sites(prefix, made, directory)
-        for one, address, other, far in _LINES:
+        for one, address, other, far in lines:
             _ip(
                 "link",
                 "add",
@@ -139,7 +150,12 @@ def sites(directory: Path) -> Iterator[Sites]:
                 _ip("-n", prefix + place, "address", "add", its, "dev", interface)
                 _ip("-n", prefix + place, "link", "set", interface, "up")
         _ip("-n", prefix + Place.HOSPITAL, "route", "add", "default", "via", "203.0.113.1")
-        _ip("-n", prefix + Place.CLOUD, "route", "add", "default", "via", "198.51.100.1")
+        ends = Place.TUNNEL if apart else Place.CLOUD
+        _ip("-n", prefix + ends, "route", "add", "default", "via", "198.51.100.1")
+        if apart:
+            _ip("-n", prefix + Place.TUNNEL, "route", "add", "10.20.1.0/24", "via", "10.20.9.2")
+            _ip("-n", prefix + Place.CLOUD, "route", "add", "default", "via", "10.20.9.1", "src", "10.20.1.5")
+            found.do(Place.TUNNEL, "sysctl", "-qw", "net.ipv4.ip_forward=1")
         # The internet would carry them in clear: what does not leave in clear is held back by the gates.
         found.mend()
         _ip("-n", prefix + Place.INTERNET, "route", "add", "10.20.1.0/24", "via", "198.51.100.20")

@@ -13,7 +13,7 @@ from dicomgate.cli.speech import BUG, WRONG
 from dicomgate.config.problem import ConfigurationError
 from dicomgate.pki.problem import PkiError
 from dicomgate.segment.kernel import NftError
-from dicomgate.store.database import StoreError
+from dicomgate.store.problem import StoreError
 
 app = typer.Typer(
     cls=Commands,

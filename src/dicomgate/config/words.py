@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -15,8 +16,6 @@ from ipaddress import (
 )
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
-
-from pydicom.uid import UID_dictionary
 
 from dicomgate.config.problem import WrongValueError, closest, listed, shown
 from dicomgate.iam.oidc.urls import is_safe_url
@@ -32,8 +31,6 @@ _FHIR_BASE = re.compile(
     r"https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:-]*)*"
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_KIND_OF_UID = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
-_UID_OF_KEYWORD = {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
 
 
 def is_name(value: object) -> bool:
@@ -334,20 +331,30 @@ def transfer_syntax(value: object) -> str:
     return _uid(value, "a transfer syntax", ("Transfer Syntax",), "JPEG2000Lossless")
 
 
+@cache
+def _dictionary() -> tuple[dict[str, str], dict[str, str]]:
+    """Kinds by UID, and UIDs by keyword."""
+    from pydicom.uid import UID_dictionary  # noqa: PLC0415 - a third of a second; few files name a UID
+
+    kinds = {uid: str(entry[1]) for uid, entry in UID_dictionary.items()}
+    return kinds, {str(entry[4]): str(uid) for uid, entry in UID_dictionary.items() if entry[4]}
+
+
 def _uid(value: object, what: str, kinds: tuple[str, ...], example: str) -> str:
     expected = f"expected {what} (UID or keyword), came {shown(value)}"
     hint = f'write a UID or the DICOM dictionary\'s keyword, for instance "{example}"'
     if not isinstance(value, str):
         raise WrongValueError(expected, hint)
-    uid = _UID_OF_KEYWORD.get(value, value)
-    kind = _KIND_OF_UID.get(uid)
+    kind_of_uid, uid_of_keyword = _dictionary()
+    uid = uid_of_keyword.get(value, value)
+    kind = kind_of_uid.get(uid)
     if kind in kinds:
         return uid
     if kind is not None:
         raise WrongValueError(expected, f"the dictionary lists {shown(value)} as: {kind}")
     if is_valid_uid(uid):
         return uid
-    meant = closest(value, (word for word, found in _UID_OF_KEYWORD.items() if _KIND_OF_UID[found] in kinds))
+    meant = closest(value, (word for word, found in uid_of_keyword.items() if kind_of_uid[found] in kinds))
     raise WrongValueError(expected, f'did you mean "{meant}"?' if meant else hint)
 
 

@@ -11,16 +11,13 @@ from urllib.parse import quote, unquote
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from dicomgate.store.problem import StoreError as StoreError  # noqa: PLC0414 - here is where one looks for it
 from dicomgate.store.schema import REVISION
 
 BUSY_SECONDS = 2.0
 """How long a connection waits for another one's lock before it says "database is locked"."""
 
 _WAL_BYTES = 64 * 1024 * 1024  # what a burst left of the write-ahead log is cut to at the next checkpoint
-
-
-class StoreError(Exception):
-    """The store cannot be used: which file, and why. Holds no value of any record."""
 
 
 def open_store(url: str, base: Path, *, read_only: bool = False) -> Engine:

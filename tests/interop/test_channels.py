@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from lab.process import wait_until
 from lab.sites import Place, sites
 from lab.tunnel import (
     APPLY,
+    GATES,
     PAGE,
     READER,
     STATUS,
@@ -32,12 +34,13 @@ from lab.tunnel import (
     VERIFY_CLOUD,
     VERIFY_HOSPITAL,
     Tunnel,
-    apply_the_page,
+    exchange_keys,
     pages_files,
     set_up,
 )
 
 pytestmark = [pytest.mark.interop, pytest.mark.system]
+PSK = ('authentication = "psk"', 'psk_file = "keys/tunnel.psk"')
 CARRIED = {"wireguard": "udp port 51820", "ipsec": "udp port 4500 or udp port 500"}
 
 
@@ -58,17 +61,18 @@ def _with_ipsec(files: dict[Place, str]) -> dict[Place, str]:
     return {Place.CLOUD: rest[Place.CLOUD] + here, Place.HOSPITAL: rest[Place.HOSPITAL] + there}
 
 
-def _certificates(directory: Path, folders: dict[Place, Path]) -> None:
+def _certificates(directory: Path) -> None:
     """The commands of the how-to; certificate, key and authority are copied to where the files name them."""
     (script,) = (block.text for block in blocks("sh") if block.page.name == "ipsec.md" and "pki init" in block.text)
     for line in script.splitlines():
         words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
         subprocess.run([sys.executable, "-m", *words], cwd=directory, capture_output=True, check=True)
-    for place, folder in folders.items():
-        (folder / "keys").mkdir(parents=True, mode=0o700)
+    for place in GATES:
+        keys = directory / place / "keys"
+        keys.mkdir(parents=True, mode=0o700)
         for name in ("ca.pem", "chain.pem", "key.pem"):
-            (folder / "keys" / name).write_bytes((directory / "pki" / "devices" / place / name).read_bytes())
-            (folder / "keys" / name).chmod(0o600)
+            (keys / name).write_bytes((directory / "pki" / "devices" / place / name).read_bytes())
+            (keys / name).chmod(0o600)
 
 
 @pytest.fixture(scope="module", params=["wireguard", "ipsec"])
@@ -82,11 +86,13 @@ def tunnel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         places = stack.enter_context(sites(tmp_path_factory.mktemp(kind)))
         if kind == "wireguard":
             made = set_up(places, kind, pages_files(), stack)
-            apply_the_page(made)
+            exchange_keys(made)
         else:
-            made = set_up(places, kind, _with_ipsec(pages_files()), stack)
-            _certificates(places.directory, made.folders)
-            made.everywhere(APPLY)
+            with ThreadPoolExecutor() as pool:
+                certificates = pool.submit(_certificates, places.directory)
+                made = set_up(places, kind, _with_ipsec(pages_files()), stack)
+                certificates.result()
+        made.everywhere(APPLY)
         made.start_gates(stack)
         yield made
 
@@ -188,10 +194,7 @@ def test_the_line_is_cut_and_mended(tunnel: Tunnel, captured: Path) -> None:
 
 
 def test_who_comes_beside_the_tunnel_is_not_believed(tunnel: Tunnel, captured: Path) -> None:
-    """The tunnel is taken down at one end: its rules stay, and nothing leaves in clear.
-
-    The last test of this file: it leaves the tunnel down.
-    """
+    """The tunnel is taken down at one end: its rules stay, and nothing leaves in clear. It stays down afterwards."""
     before = tunnel.lines()[Place.CLOUD]
     assert tunnel.channel(Place.HOSPITAL, "down").returncode == 0
     tunnel.await_log(Place.CLOUD, '"channel_down"', before)
@@ -211,3 +214,47 @@ def test_who_comes_beside_the_tunnel_is_not_believed(tunnel: Tunnel, captured: P
     tunnel.places.do(Place.CLOUD, "nft", "delete", "table", "inet", table)
     assert tunnel.places.run(Place.HOSPITAL, sys.executable, "-c", probe).returncode == 0
     tunnel.await_log(Place.CLOUD, '"rule": "listener[tunnel].channels"', before)
+
+
+def test_a_shared_secret_that_fits_and_one_that_does_not(tunnel: Tunnel) -> None:
+    """`authentication = "psk"` as in the how-to, with the secret that `channel keys` makes, over the same strongSwan.
+
+    After the test above: nothing is loaded at either end.
+    """
+    if tunnel.kind != "ipsec":
+        pytest.skip("only IPsec has a secret in place of keys")
+    page = (PAGE.parent.parent / "howto" / "ipsec.md").read_text("utf-8")
+    assert all(f"`{line}`" in page for line in PSK)
+    for folder in tunnel.folders.values():
+        file = folder / "gate.toml"
+        text = re.sub(r'^(certificate|key|ca) = "keys/.*\n', "", file.read_text(), flags=re.M)
+        file.write_text(text.replace('kind = "ipsec"\n', 'kind = "ipsec"\n' + "\n".join(PSK) + "\n"))
+    before = tunnel.lines()
+    assert "psk_file" in tunnel.type_in(Place.CLOUD, "dicomgate channel keys -c gate.toml").stdout
+    made, carried = (tunnel.folders[place] / "keys" / "tunnel.psk" for place in GATES)
+    carried.write_text(made.read_text())
+    # A secret that others can read is not even tried.
+    carried.chmod(0o644)
+    refused = tunnel.channel(Place.HOSPITAL, "apply")
+    assert refused.returncode == 2
+    assert "channel[hospital-cloud].psk_file" in refused.stderr
+    assert "others can read or change this secret (mode 0644)" in refused.stderr
+    carried.chmod(0o600)
+    tunnel.everywhere("dicomgate channel apply -c gate.toml")
+    for place in GATES:
+        tunnel.await_log(place, '"channel_up"', before[place])
+    assert tunnel.echo().returncode == 0
+    found = tunnel.verified(Place.HOSPITAL)
+    assert {check: text for check, (ok, text) in found.items() if not ok} == {}
+    # Another secret at one end: no tunnel, and both ends say what is wrong.
+    carried.write_text("b3RoZXI=\n")
+    again = "dicomgate channel down -c gate.toml && dicomgate channel apply -c gate.toml"
+    tunnel.type_in(Place.HOSPITAL, again)
+    wrong = "down: there is no IKE SA: the other end does not believe our shared secret (AUTHENTICATION_FAILED)"
+    told = tunnel.everywhere("! dicomgate channel status -c gate.toml")
+    assert [wrong in text for text in told.values()] == [True, True], told
+    ok, text = tunnel.verified(Place.HOSPITAL, "--echo 10.1.1.5:104")["up"]
+    assert not ok
+    assert "AUTHENTICATION_FAILED" in text
+    assert not any("b3RoZXI" in each for each in (text, *told.values()))
+    assert tunnel.echo().returncode != 0

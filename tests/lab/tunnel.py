@@ -182,7 +182,7 @@ def set_up(places: Sites, kind: str, files: dict[Place, str], stack: ExitStack) 
     folders = {place: places.directory / place for place in files}
     made = Tunnel(kind, places, folders, places.directory / "received")
     for place, folder in folders.items():
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         assert 'dead_after = "10 s"' in files[place]
         text = files[place].replace('"10 s"', '"3 s"') + (_BESIDE if place is Place.HOSPITAL else "")
         (folder / "gate.toml").write_text(text, encoding="utf-8")
@@ -198,8 +198,8 @@ def set_up(places: Sites, kind: str, files: dict[Place, str], stack: ExitStack) 
     return made
 
 
-def apply_the_page(made: Tunnel) -> None:
-    """Sections 3 and 4 of the page: keys on each host, each public key into the other's file, then the tunnel."""
+def exchange_keys(made: Tunnel) -> None:
+    """Section 3 of the page: keys are made on each host, and each public key goes into the other's file."""
     public = {}
     for place, printed in made.everywhere(KEYS).items():
         name, what, key, done = printed.split()
@@ -208,7 +208,6 @@ def apply_the_page(made: Tunnel) -> None:
     for place, other in (GATES, GATES[::-1]):
         file = made.folders[place] / "gate.toml"
         file.write_text(re.sub(r'public_key = "[^"]+"', f'public_key = "{public[other]}"', file.read_text()))
-    made.everywhere(APPLY)
 
 
 def _people(places: Sites) -> AbstractContextManager[Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -58,16 +59,17 @@ def test_ports_are_numbers() -> None:
 
 
 @contextmanager
-def charon(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[Path]:
-    """A listener that treats its one caller as told."""
+def charon(path: Path, answer: Callable[[socket.socket], None], callers: int = 1) -> Iterator[Path]:
+    """A listener that treats each of its callers as told."""
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
     listening.listen()
 
     def serve() -> None:
-        caller, _ = listening.accept()
-        with caller:
-            answer(caller)
+        for _ in range(callers):
+            caller, _ = listening.accept()
+            with caller:
+                answer(caller)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -90,15 +92,31 @@ def test_garbage_is_refused(tmp_path: Path, said: bytes) -> None:
         caller.recv(4096)
         caller.sendall(said)
 
-    with charon(tmp_path / "vici", lie) as path, pytest.raises(ChannelError):
-        vici.look(path)
+    asking: tuple[Callable[[Path], object], ...] = (
+        vici.look,
+        lambda path: vici.why_not(CHANNEL, CHANNEL.ends[0], path),
+        lambda path: vici.take_down(CHANNEL, path),
+        lambda path: vici.initiate(CHANNEL, CHANNEL.ends[0], path),
+    )
+    if said == b"\0\0\0\1\1":
+        asking = asking[:1]  # an empty answer is one, where nothing has to be in it
+    for number, ask in enumerate(asking):
+        with charon(tmp_path / f"vici{number}", lie) as path, pytest.raises(ChannelError):
+            ask(path)
 
 
-def test_silence_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("said", [b"", b"\0\0", b"\0\0\0\7\5", b"HTTP/1.1 "], ids=repr)
+def test_silence_ends_also_amid_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    """The package vici itself would wait for the rest for ever, and with it the thread that watches."""
     pytest.importorskip("vici")
     monkeypatch.setattr(vici, "LOOKING", 0.2)
     done = threading.Event()
-    with charon(tmp_path / "vici", lambda _: done.wait(10) and None) as path:
+
+    def begin(caller: socket.socket) -> None:
+        caller.sendall(said)
+        done.wait(10)
+
+    with charon(tmp_path / "vici", begin) as path:
         with pytest.raises(ChannelError, match="did not answer"):
             vici.look(path)
         done.set()
@@ -114,6 +132,72 @@ def test_without_the_extra_it_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "vici", None)
     with pytest.raises(ChannelError, match=r"dicomgate\[channel\]"):
         vici.look(tmp_path / "vici")
+
+
+class Charon:
+    """Speaks vici (strongSwan, README.md of libcharon's vici) with as many callers as come, one by one."""
+
+    def __init__(self, connections: list[str], said: list[str], error: str) -> None:
+        self.connections, self.said, self.error = connections, said, error
+        self.asked: list[str] = []
+
+    def __call__(self, caller: socket.socket) -> None:
+        from vici.protocol import Message, Packet, Transport
+
+        line = Transport(caller)
+        while True:
+            try:
+                packet = Packet.parse(line.receive())
+            except (OSError, struct.error):
+                return
+            kind, rest = packet.response_type, packet.payload.read()
+            if kind in (Packet.EVENT_REGISTER, Packet.EVENT_UNREGISTER):
+                line.send(struct.pack("!B", Packet.EVENT_CONFIRM))
+                continue
+            command = rest[1 : 1 + rest[0]].decode()
+            self.asked.append(command)
+            answer: dict[str, object] = {"conns": self.connections}
+            if command == "initiate":
+                for text in self.said:
+                    line.send(Packet._named_request(Packet.EVENT, "control-log", Message.serialize({"msg": text})))
+                answer = {"success": "no", "errmsg": self.error} if self.error else {"success": "yes"}
+            line.send(struct.pack("!B", Packet.CMD_RESPONSE) + Message.serialize(answer))
+
+
+KNOWN = ["hospital-cloud"]
+FAILED = "establishing CHILD_SA 'hospital-cloud-out' failed"
+
+
+@pytest.mark.parametrize(
+    ("connections", "said", "error", "meaning"),
+    [
+        ([], [], "", "run dicomgate channel apply"),
+        (["another"], [], "", "run dicomgate channel apply"),
+        (KNOWN, ["received AUTHENTICATION_FAILED notify error"], FAILED, "does not believe our certificate"),
+        (KNOWN, ["no trusted ECDSA public key found for 'cloud'"], FAILED, "not vouched for by ca"),
+        (KNOWN, ["constraint check failed: identity 'cloud' required"], FAILED, "somebody else than its identity"),
+        (KNOWN, ["received NO_PROPOSAL_CHOSEN notify error"], FAILED, "none of our proposals"),
+        (KNOWN, ["received TS_UNACCEPTABLE notify, no CHILD_SA built"], FAILED, "other selectors"),
+        (KNOWN, ["retransmit 3 of request", "giving up after 3 retransmits"], FAILED, "does not answer"),
+        (KNOWN, [], "CHILD_SA not established after 4000ms", "does not answer in time"),
+        (KNOWN, ["something new"], FAILED, None),
+        (KNOWN, [], "", None),
+    ],
+)
+def test_why_there_is_no_tunnel(
+    tmp_path: Path, connections: list[str], said: list[str], error: str, meaning: str | None
+) -> None:
+    pytest.importorskip("vici")
+    daemon = Charon(connections, said, error)
+    with charon(tmp_path / "vici", daemon, callers=2 if connections == KNOWN else 1) as path:
+        why = vici.why_not(CHANNEL, CHANNEL.ends[0], path)
+    assert (why is None) is (meaning is None), why
+    assert meaning is None or meaning in (why or "")
+
+
+def test_an_end_that_cannot_call_does_not_guess(tmp_path: Path) -> None:
+    dynamic = with_end(CHANNEL, 1, address=None)
+    assert vici.why_not(dynamic, dynamic.ends[0], tmp_path / "vici") is None
 
 
 def test_files_are_read_before_anything_changes(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         return DUMP if arguments[0] == "wg" and arguments[-1] == "dump" else ""
 
     monkeypatch.setattr(wg, "run", run)
+    monkeypatch.setattr(wg.shutil, "which", lambda program: program)
     monkeypatch.setattr(wg, "_INTERFACES", interfaces)
     return found
 
@@ -91,6 +92,15 @@ def test_a_failure_undoes_a_new_interface(
     with pytest.raises(ChannelError, match="ip route failed"):
         wg.apply(channel, channel.ends[0])
     assert ran[-1] == ["ip", "link", "delete", "dev", words.interface(channel, channel.ends[0])]
+
+
+def test_without_its_programs_nothing_is_begun(
+    channel: Channel, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wg.shutil, "which", lambda program: None)
+    with pytest.raises(ChannelError, match="wg is not installed"):
+        wg.apply(channel, channel.ends[0])
+    assert ran == []
 
 
 def test_a_key_that_is_not_the_configured_one_changes_nothing(channel: Channel, ran: list[list[str]]) -> None:

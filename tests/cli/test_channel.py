@@ -159,7 +159,12 @@ def test_a_tunnel_that_is_not_there_is_down_and_no_proof(run: Run, monkeypatch: 
     assert failed == {"up", "secrets", "route", "cleartext", "echo"}
     code, _, err = run("apply", "--channel", "cloud")
     assert code == 2
-    assert "nft is not installed" in err
+    assert "channel[cloud].ends.key: " in err  # the first thing that is wrong, before anything is changed
+    assert "dicomgate channel keys" in err
+    run("keys")
+    code, _, err = run("apply", "--channel", "cloud")
+    assert code == 2
+    assert "wg is not installed" in err
 
 
 def test_the_assessor_reads_what_verify_writes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

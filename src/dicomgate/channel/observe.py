@@ -52,15 +52,31 @@ def observe(
 
 
 def apply(channel: Channel, end: ChannelEnd, *, vici_socket: Path = vici.SOCKET) -> None:
-    """First the rules that keep its traffic out of the clear, then the tunnel."""
-    if end.termination is Termination.GATE_HOST or end.interface is not None or end.mark is not None:
-        run(["nft", "-j", "-f", "-"], text=guard.table(channel, end))
+    """First the rules that keep its traffic out of the clear, then the tunnel.
+
+    What can be known to fail fails before anything is changed. When the tunnel fails nevertheless, rules that were not
+    there before are taken back: a channel that never was must not cut what passes today.
+    """
+    if end.termination is Termination.GATE_HOST:
+        if channel.kind is ChannelKind.IPSEC:
+            vici.ready(channel, end, vici_socket)
+        else:
+            wg.ready(channel, end)
+    elif end.interface is None and end.mark is None:
+        return
+    rules, _ = _rules(channel, end)
+    run(["nft", "-j", "-f", "-"], text=guard.table(channel, end))
     if end.termination is not Termination.GATE_HOST:
         return
-    if channel.kind is ChannelKind.IPSEC:
-        vici.apply(channel, end, vici_socket)
-    else:
-        wg.apply(channel, end)
+    try:
+        if channel.kind is ChannelKind.IPSEC:
+            vici.apply(channel, end, vici_socket)
+        else:
+            wg.apply(channel, end)
+    except ChannelError:
+        if rules is None:
+            run(["nft", "delete", "table", "inet", words.table(channel)])
+        raise
 
 
 def take_down(channel: Channel, end: ChannelEnd, *, vici_socket: Path = vici.SOCKET) -> None:

@@ -6,6 +6,7 @@ Needs the package of the extra `channel`. Every answer has a deadline: charon ca
 import re
 import socket
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,39 +131,54 @@ def judge_life(channel: Channel, end: ChannelEnd, daemon: Daemon) -> Look:
     return Look(None, received, waiting)
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What charon is told, in this order; all of it read and judged."""
+
+    certificates: list[bytes]
+    key: bytes | None
+    shared: dict[str, Any] | None
+    section: dict[str, Any]
+
+
+def ready(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
+    """ChannelError unless every file can be read, every value is judged, and charon answers. Changes nothing."""
+    _load(channel, end)
+    look(path)
+
+
 def apply(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
     """Load credentials and connection, and begin if this end begins. What was there under this name is replaced.
 
     All files are read, and every value is judged, before charon is told anything.
     """
-    section: dict[str, Any] = ipsec.connection(channel, end)
-    remote = ipsec.remote_of(channel, end)
-    certificates: list[bytes] = []
-    key: bytes | None = None
-    shared: dict[str, Any] | None = None
-    if channel.authentication is Authentication.PSK:
-        secret = read_secret(*_named(channel, "psk_file", channel.psk_file))
-        owners = [str(end.identity), str(remote.identity)]
-        shared = {"id": channel.name, "type": "IKE", "data": secret.encode(), "owners": owners}
-    else:
-        chain = _pem(*_named(channel, "ends.certificate", end.certificate))
-        authorities = _pem(*_named(channel, "ca", channel.ca))
-        file, place = _named(channel, "ends.key", end.private_key)
-        key = read_private(file, place)
-        section["local"]["certs"] = chain[:1]
-        section["remote"]["cacerts"] = authorities
-        certificates = chain[1:]
+    load = _load(channel, end)
     with _session(path, CHANGING) as session:
-        for certificate in certificates:
+        for certificate in load.certificates:
             session.load_cert({"type": "X509", "flag": "NONE", "data": certificate})
-        if key is not None:
-            session.load_key({"type": "any", "data": key})
-        if shared is not None:
-            session.load_shared(shared)
-        session.load_conn({channel.name: section})
-        if channel.start is Start.START and remote.address is not None:
+        if load.key is not None:
+            session.load_key({"type": "any", "data": load.key})
+        if load.shared is not None:
+            session.load_shared(load.shared)
+        session.load_conn({channel.name: load.section})
+        if channel.start is Start.START and ipsec.remote_of(channel, end).address is not None:
             # Also at the end that usually waits: whichever is applied last finds the other one ready.
             _begin(session, channel, end)
+
+
+def _load(channel: Channel, end: ChannelEnd) -> _Load:
+    section: dict[str, Any] = ipsec.connection(channel, end)
+    if channel.authentication is Authentication.PSK:
+        secret = read_secret(*_named(channel, "psk_file", channel.psk_file))
+        owners = [str(end.identity), str(ipsec.remote_of(channel, end).identity)]
+        shared = {"id": channel.name, "type": "IKE", "data": secret.encode(), "owners": owners}
+        return _Load([], None, shared, section)
+    chain = _pem(*_named(channel, "ends.certificate", end.certificate))
+    authorities = _pem(*_named(channel, "ca", channel.ca))
+    key = read_private(*_named(channel, "ends.key", end.private_key))
+    section["local"]["certs"] = chain[:1]
+    section["remote"]["cacerts"] = authorities
+    return _Load(chain[1:], key, None, section)
 
 
 def initiate(channel: Channel, end: ChannelEnd, path: Path = SOCKET) -> None:
@@ -214,6 +230,26 @@ def take_down(channel: Channel, path: Path = SOCKET) -> None:
                 pass
 
 
+class _Impatient(socket.socket):
+    """One deadline for a whole conversation. The package vici waits for ever for an answer that has begun to come."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(socket.AF_UNIX)
+        self._deadline = time.monotonic() + seconds
+        super().settimeout(seconds)
+
+    def settimeout(self, value: float | None) -> None:
+        """Not for others to choose."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """TimeoutError when the time for all of it is over."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        super().settimeout(left)
+        return super().recv(size, flags)
+
+
 @contextmanager
 def _session(path: Path, seconds: float) -> Iterator[Any]:
     try:
@@ -223,8 +259,7 @@ def _session(path: Path, seconds: float) -> Iterator[Any]:
         raise ChannelError(
             "an IPsec channel needs the Python package vici, which is not installed", "install dicomgate[channel]"
         ) from None
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(seconds)
+    sock = _Impatient(seconds)
     try:
         sock.connect(str(path))
         yield vici.Session(sock)

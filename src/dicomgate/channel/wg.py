@@ -79,11 +79,10 @@ def judge_life(channel: Channel, end: ChannelEnd, device: Device, wall: float) -
     return Look(None, peer.received, True)
 
 
-def apply(channel: Channel, end: ChannelEnd) -> None:
-    """Make the interface if there is none, and give it key, peer, address and routes. A failure undoes a new one."""
-    interface = words.device(channel, end)
-    arguments = wireguard.device_arguments(channel, end)
-    commands = wireguard.network_commands(channel, end)
+def ready(channel: Channel, end: ChannelEnd) -> None:
+    """ChannelError unless keys and values are good and the programs are there. Changes nothing."""
+    wireguard.device_arguments(channel, end)
+    wireguard.network_commands(channel, end)
     # wg reads the files itself, later: what it will read is judged here.
     derived = keys.public_key(keys.read_secret(end.private_key or Path(), channel.key("ends.key")))
     if channel.psk_file is not None:
@@ -93,6 +92,17 @@ def apply(channel: Channel, end: ChannelEnd) -> None:
             f"channel[{channel.name}].ends.public_key: the private key of {end.site.name} has another public key",
             f"write {derived}",
         )
+    for program in ("wg", "ip"):
+        if shutil.which(program) is None:
+            raise ChannelError(f"the program {program} is not installed", f"install what brings {program}")
+
+
+def apply(channel: Channel, end: ChannelEnd) -> None:
+    """Make the interface if there is none, and give it key, peer, address and routes. A failure undoes a new one."""
+    ready(channel, end)
+    interface = words.device(channel, end)
+    arguments = wireguard.device_arguments(channel, end)
+    commands = wireguard.network_commands(channel, end)
     made = not (_INTERFACES / interface).exists()
     if made:
         _make(interface)

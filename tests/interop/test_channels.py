@@ -34,45 +34,16 @@ from lab.tunnel import (
     VERIFY_CLOUD,
     VERIFY_HOSPITAL,
     Tunnel,
+    certificates,
     exchange_keys,
     pages_files,
     set_up,
+    with_ipsec,
 )
 
 pytestmark = [pytest.mark.interop, pytest.mark.system]
 PSK = ('authentication = "psk"', 'psk_file = "keys/tunnel.psk"')
 CARRIED = {"wireguard": "udp port 51820", "ipsec": "udp port 4500 or udp port 500"}
-
-
-def _with_ipsec(files: dict[Place, str]) -> dict[Place, str]:
-    """The how-to's tables in place of those of the tutorial; ESP in user space has an interface, ipsec0."""
-    tables = next(block.text for block in blocks("toml") if block.page.name == "ipsec.md")
-    own = 'certificate = "keys/chain.pem"\nkey = "keys/key.pem"\n'
-    interface = 'interface = "ipsec0"\n'
-    assert own in tables
-    rest = {
-        place: re.sub(r"\[\[site\]\].*?(?=\[\[listener\]\])", "", text, flags=re.S) for place, text in files.items()
-    }
-    identity = 'identity = "cloud.north.example"\n'
-    assert identity in tables
-    here = tables.replace("own = true\n", "").replace(own, "").replace(identity, identity + own + interface)
-    here = here.replace('networks = ["10.20.1.0/24"]', 'own = true\nnetworks = ["10.20.1.0/24"]')
-    there = tables.replace(own, own + interface)
-    return {Place.CLOUD: rest[Place.CLOUD] + here, Place.HOSPITAL: rest[Place.HOSPITAL] + there}
-
-
-def _certificates(directory: Path) -> None:
-    """The commands of the how-to; certificate, key and authority are copied to where the files name them."""
-    (script,) = (block.text for block in blocks("sh") if block.page.name == "ipsec.md" and "pki init" in block.text)
-    for line in script.splitlines():
-        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
-        subprocess.run([sys.executable, "-m", *words], cwd=directory, capture_output=True, check=True)
-    for place in GATES:
-        keys = directory / place / "keys"
-        keys.mkdir(parents=True, mode=0o700)
-        for name in ("ca.pem", "chain.pem", "key.pem"):
-            (keys / name).write_bytes((directory / "pki" / "devices" / place / name).read_bytes())
-            (keys / name).chmod(0o600)
 
 
 @pytest.fixture(scope="module", params=["wireguard", "ipsec"])
@@ -89,9 +60,9 @@ def tunnel(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
             exchange_keys(made)
         else:
             with ThreadPoolExecutor() as pool:
-                certificates = pool.submit(_certificates, places.directory)
-                made = set_up(places, kind, _with_ipsec(pages_files()), stack)
-                certificates.result()
+                made_certificates = pool.submit(certificates, places.directory)
+                made = set_up(places, kind, with_ipsec(pages_files()), stack)
+                made_certificates.result()
         made.everywhere(APPLY)
         made.start_gates(stack)
         yield made
@@ -216,13 +187,12 @@ def test_who_comes_beside_the_tunnel_is_not_believed(tunnel: Tunnel, captured: P
     tunnel.await_log(Place.CLOUD, '"rule": "listener[tunnel].channels"', before)
 
 
+@pytest.mark.parametrize("tunnel", ["ipsec"], indirect=True)
 def test_a_shared_secret_that_fits_and_one_that_does_not(tunnel: Tunnel) -> None:
     """`authentication = "psk"` as in the how-to, with the secret that `channel keys` makes, over the same strongSwan.
 
     After the test above: nothing is loaded at either end.
     """
-    if tunnel.kind != "ipsec":
-        pytest.skip("only IPsec has a secret in place of keys")
     page = (PAGE.parent.parent / "howto" / "ipsec.md").read_text("utf-8")
     assert all(f"`{line}`" in page for line in PSK)
     for folder in tunnel.folders.values():

@@ -163,13 +163,17 @@ def sites(directory: Path, *, apart: bool = False) -> Iterator[Sites]:
         yield found
 
 
-def strongswan_conf(directory: Path) -> Path:
-    """ESP in user space, so that no module of the kernel is needed. Plugins in this order: the first that can, does."""
+def strongswan_conf(directory: Path, *, in_user_space: bool = True) -> Path:
+    """ESP in user space, so that no module of the kernel is needed. Plugins in this order: the first that can, does.
+
+    Not in user space: policies and ESP are the kernel's. Where it has no ESP, there are policies and never an SA.
+    """
+    libipsec = "kernel-libipsec " if in_user_space else ""
     path = directory / "strongswan.conf"
     path.write_text(
         "charon {\n"
         "  load = random nonce openssl drbg aes sha1 sha2 hmac kdf pem pkcs1 pkcs8 x509 pubkey revocation constraints"
-        " kernel-libipsec kernel-netlink socket-default vici updown\n"
+        f" {libipsec}kernel-netlink socket-default vici updown\n"
         "  threads = 16\n"  # with 8 every question over vici hangs
         "  retransmit_timeout = 1\n  retransmit_tries = 3\n"
         f"  filelog {{ log {{ path = {directory}/charon.log\n default = 1\n flush_line = yes }} }}\n"

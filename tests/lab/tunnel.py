@@ -81,6 +81,37 @@ KEYS, APPLY = _steps("on both")
 """Every command of the page."""
 
 
+def with_ipsec(files: dict[Place, str]) -> dict[Place, str]:
+    """The how-to's tables in place of those of the tutorial; ESP in user space has an interface, ipsec0."""
+    tables = next(block.text for block in blocks("toml") if block.page.name == "ipsec.md")
+    own = 'certificate = "keys/chain.pem"\nkey = "keys/key.pem"\n'
+    interface = 'interface = "ipsec0"\n'
+    assert own in tables
+    rest = {
+        place: re.sub(r"\[\[site\]\].*?(?=\[\[listener\]\])", "", text, flags=re.S) for place, text in files.items()
+    }
+    identity = 'identity = "cloud.north.example"\n'
+    assert identity in tables
+    here = tables.replace("own = true\n", "").replace(own, "").replace(identity, identity + own + interface)
+    here = here.replace('networks = ["10.20.1.0/24"]', 'own = true\nnetworks = ["10.20.1.0/24"]')
+    there = tables.replace(own, own + interface)
+    return {Place.CLOUD: rest[Place.CLOUD] + here, Place.HOSPITAL: rest[Place.HOSPITAL] + there}
+
+
+def certificates(directory: Path) -> None:
+    """The commands of the how-to; certificate, key and authority are copied to where the files name them."""
+    (script,) = (block.text for block in blocks("sh") if block.page.name == "ipsec.md" and "pki init" in block.text)
+    for line in script.splitlines():
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
+        subprocess.run([sys.executable, "-m", *words], cwd=directory, capture_output=True, check=True)
+    for place in GATES:
+        keys = directory / place / "keys"
+        keys.mkdir(parents=True, mode=0o700)
+        for name in ("ca.pem", "chain.pem", "key.pem"):
+            (keys / name).write_bytes((directory / "pki" / "devices" / place / name).read_bytes())
+            (keys / name).chmod(0o600)
+
+
 @dataclass
 class Tunnel:
     """`kind` is `ipsec` or `wireguard`. Folders hold each gate's gate.toml and keys."""
@@ -191,7 +222,8 @@ def set_up(places: Sites, kind: str, files: dict[Place, str], stack: ExitStack) 
         people = pool.submit(stack.enter_context, _people(places))
         around = [pool.submit(stack.enter_context, each) for each in _around(made)]
         if kind == "ipsec":
-            around += [pool.submit(stack.enter_context, each) for each in _charons(made)]
+            daemons = [charon(places, place, strongswan_conf(folder)) for place, folder in folders.items()]
+            around += [pool.submit(stack.enter_context, each) for each in daemons]
         for each in around:
             each.result()
         made.people = people.result()
@@ -253,8 +285,8 @@ def _dcmqrscp(places: Sites) -> list[str | Path]:
     return [dcmtk.BIN / "dcmqrscp", "-v", "-dhl", "-c", configuration, "11112"]
 
 
-def _charons(made: Tunnel) -> Iterator[AbstractContextManager[Process]]:
-    for place, folder in made.folders.items():
-        command = ["env", f"STRONGSWAN_CONF={strongswan_conf(folder)}", CHARON]
-        there = Path(f"/proc/{made.places.holders[place]}/root/run/charon.vici")
-        yield made.places.program(f"charon-{place}", place, command, lambda _, there=there: there.exists())
+def charon(places: Sites, place: Place, configuration: Path) -> AbstractContextManager[Process]:
+    """strongSwan's daemon, ready when its socket is there."""
+    command = ["env", f"STRONGSWAN_CONF={configuration}", CHARON]
+    there = Path(f"/proc/{places.holders[place]}/root/run/charon.vici")
+    return places.program(f"charon-{place}", place, command, lambda _: there.exists())

@@ -127,6 +127,7 @@ def test_what_it_cannot_prove(tunnel: Tunnel, captured: Path) -> None:
 
     The last test of this file: it leaves the tunnel down.
     """
+    before = tunnel.lines()[Place.CLOUD]
     device = tunnel.places.do(Place.TUNNEL, "wg", "show", "interfaces").strip()
     tunnel.places.do(Place.TUNNEL, "ip", "link", "delete", "dev", device)
     assert not _reaches(tunnel, Place.CLOUD, "10.20.1.5", "10.1.1.5", 11105)
@@ -134,7 +135,7 @@ def test_what_it_cannot_prove(tunnel: Tunnel, captured: Path) -> None:
     tunnel.places.do(Place.TUNNEL, "nft", "delete", "table", *TABLE.split())
     assert not _reaches(tunnel, Place.CLOUD, "10.20.1.5", "10.1.1.5", 11105)  # the hospital's own rules drop it
     assert _in_clear(captured) > 0
-    before = tunnel.lines()[Place.CLOUD]
+    tunnel.await_log(Place.CLOUD, '"channel_down"', before)
     assert tunnel.channel(Place.HOSPITAL, "down").returncode == 0
     tunnel.places.do(Place.HOSPITAL, "nft", "delete", "table", *TABLE.split())
     tunnel.await_log(Place.CLOUD, '"channel_up"', before)  # in clear from end to end, and it looks like a tunnel here

@@ -21,8 +21,11 @@ from pathlib import Path
 from lab.process import LabError, Process, running
 
 CHARON = Path("/usr/lib/ipsec/charon")
-IPSEC = (CHARON, Path("/usr/sbin/nft"), Path("/usr/bin/tcpdump"))
-WIREGUARD = (Path("/usr/bin/wireguard-go"), Path("/usr/bin/wg"), Path("/usr/sbin/nft"), Path("/usr/bin/tcpdump"))
+IPSEC = (CHARON, Path("/usr/sbin/swanctl"), Path("/usr/sbin/nft"), Path("/usr/bin/tcpdump"))
+WIREGUARD = tuple(
+    Path(each)
+    for each in ("/usr/bin/wireguard-go", "/usr/bin/wg", "/usr/bin/wg-quick", "/usr/sbin/nft", "/usr/bin/tcpdump")
+)
 
 
 class Place(StrEnum):

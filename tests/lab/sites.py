@@ -82,9 +82,9 @@ class Sites:
     def program(
         self, name: str, place: Place, arguments: Sequence[str | Path], ready: Callable[[Process], bool]
     ) -> Iterator[Process]:
-        """A program that runs there until the block ends."""
+        """A program that runs there until the block ends. It gets no time for an orderly end: the place goes, too."""
         command = [*self.into(place), *arguments]
-        with running(name, command, self.directory / name, ready=ready) as process:
+        with running(name, command, self.directory / name, ready=ready, grace=0.3) as process:
             yield process
 
     def listens(self, place: Place, port: int) -> bool:

@@ -157,7 +157,7 @@ class Charon:
             command = rest[1 : 1 + rest[0]].decode()
             self.asked.append(command)
             answer: dict[str, object] = {"conns": self.connections}
-            if command == "initiate":
+            if command in ("initiate", "terminate"):
                 for text in self.said:
                     line.send(Packet._named_request(Packet.EVENT, "control-log", Message.serialize({"msg": text})))
                 answer = {"success": "no", "errmsg": self.error} if self.error else {"success": "yes"}
@@ -193,6 +193,24 @@ def test_why_there_is_no_tunnel(
         why = vici.why_not(CHANNEL, CHANNEL.ends[0], path)
     assert (why is None) is (meaning is None), why
     assert meaning is None or meaning in (why or "")
+
+
+@pytest.mark.parametrize("remains", [False, True])
+def test_a_tunnel_that_the_other_end_takes_down_meanwhile_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remains: bool
+) -> None:
+    """charon fails to end what is not there any more; only what is still there is an error."""
+    pytest.importorskip("vici")
+    seen = iter((True, remains))
+    monkeypatch.setattr(vici, "_has_sas", lambda *_: next(seen))
+    daemon = Charon([], [], "no matching SAs to terminate found")
+    with charon(tmp_path / "vici", daemon, callers=2) as path:
+        if remains:
+            with pytest.raises(ChannelError, match="no matching SAs"):
+                vici.take_down(CHANNEL, path)
+        else:
+            vici.take_down(CHANNEL, path)
+    assert daemon.asked == ["get-conns", "terminate"]
 
 
 def test_an_end_that_cannot_call_does_not_guess(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Record
 from dicomgate.detect.baseline import Known
-from dicomgate.detect.detector import NOTHING
+from dicomgate.detect.detector import NOTHING, calls_back
 from dicomgate.detect.learning import LearningDetector
 from dicomgate.detect.model import Finding, Severity, Subject, SubjectKind, shown
 from dicomgate.detect.settings import DetectSettings
@@ -30,6 +30,8 @@ class ChangedArchive(LearningDetector):
     def see(self, record: Record, now: float) -> Iterable[Finding]:
         archive = record.archive
         told = record.detail.get("acceptor_implementation")
+        if calls_back(record):
+            return NOTHING  # who accepted was a peer; the archive called
         if not archive or (told is not None and self._last.get(archive) == told):
             return NOTHING
         subject = Subject(SubjectKind.ARCHIVE, archive)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from dicomgate.audit.record import Event, Outcome, Record
-from dicomgate.detect.detector import HOUR, MINUTE, NOTHING, Detector
+from dicomgate.detect.detector import HOUR, MINUTE, NOTHING, Detector, calls_back
 from dicomgate.detect.model import Finding, Severity, Subject, SubjectKind
 from dicomgate.detect.settings import DetectSettings
 from dicomgate.detect.windows import Counts
@@ -36,6 +36,7 @@ class ArchiveFalls(Detector):
             or detail.get("ended_by") != "acceptor"
             or not detail.get("operations")
             or not record.archive
+            or calls_back(record)  # who accepted was a peer; the archive called
         ):
             return NOTHING
         count = self._counts.add(record.archive, now)

@@ -25,10 +25,12 @@ class Kernel:
 
     def run(self, arguments: list[str], *, text: str = "", **_: object) -> str:
         assert arguments[0] == "nft"
+        if "tables" in arguments:
+            return json.dumps({"nftables": [] if self.rules is None else [{"table": {"name": TABLE}}]})
         if "list" in arguments:
-            if self.rules is None:
-                raise ChannelError("nft list failed: no such table", "")
-            return json.dumps({"nftables": []})
+            rule = {"chain": "output", "table": TABLE, "expr": []}
+            chain = {"name": "output", "hook": "output", "prio": 0}
+            return json.dumps({"nftables": [{"chain": chain}, {"rule": rule}]})
         if self.refuses:
             raise ChannelError("nft -j -f failed: syntax error", "")
         self.changes.append("deleted" if "delete" in arguments else "loaded")

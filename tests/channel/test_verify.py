@@ -170,9 +170,9 @@ def test_a_mark_speaks_of_what_arrives_only() -> None:
     rules = tuple(guard.rules(channel, channel.ends[0]))
     seen = Observation(rules=rules, echo=Echo(True, "it answered"))
     findings = {each.check: each for each in judge(channel, channel.ends[0], seen)}
-    assert {check: each.ok for check, each in findings.items()} == {"up": True, "cleartext": True, "echo": True}
-    assert "where the tunnel ends, or not" in findings["cleartext"].text
-    assert failed(channel, replace(seen, rules=())) == {"cleartext"}
+    assert {check: each.ok for check, each in findings.items()} == {"up": True, "marked": True, "echo": True}
+    assert "where the tunnel ends, or not" in findings["marked"].text
+    assert failed(channel, replace(seen, rules=())) == {"marked"}
 
 
 def test_a_key_that_was_renewed_and_not_applied_is_found() -> None:

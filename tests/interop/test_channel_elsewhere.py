@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomgate.assess.model import Outcome
 from docs.pages import ROOT, blocks
 from interop.conftest import require
 from lab.process import wait_until
@@ -85,8 +86,10 @@ def test_the_mark_names_the_channel(tunnel: Tunnel, captured: Path) -> None:
     assert (admitted["assurance"], admitted["detail"]["channel"]) == ("device", "hospital-cloud")
     found = tunnel.verified(Place.CLOUD, "--echo 10.1.1.5:11105")
     assert {check: text for check, (ok, text) in found.items() if not ok} == {}
-    assert found.keys() == {"up", "cleartext", "echo"}
+    assert found.keys() == {"up", "marked", "echo"}
     assert "have to be verified where it ends" in found["up"][1]
+    # Nobody here has seen the identities, nor what could leave in clear.
+    assert tunnel.assessed(Place.CLOUD) == {"EXP-07": Outcome.INCONCLUSIVE, "EXP-08": Outcome.INCONCLUSIVE}
     assert _in_clear(captured) == 0
 
 

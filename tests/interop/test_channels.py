@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomgate.assess.model import Outcome
 from docs.pages import blocks
 from interop.conftest import require, require_package
 from lab import dcmtk, studies
@@ -100,6 +101,8 @@ def test_verify_finds_nothing_wrong(tunnel: Tunnel) -> None:
         assert "FAIL" not in said
         found = {line.split()[2] for line in said.splitlines()}
         assert {"up:", "selectors:", "secrets:", "cleartext:", "counters:", "route:"} <= found
+    tunnel.verified(Place.HOSPITAL)
+    assert tunnel.assessed(Place.HOSPITAL) == {"EXP-07": Outcome.PASS, "EXP-08": Outcome.PASS}
 
 
 def test_everything_passes_and_only_the_tunnel_is_seen(tunnel: Tunnel, captured: Path, tmp_path: Path) -> None:
@@ -184,6 +187,7 @@ def test_who_comes_beside_the_tunnel_is_not_believed(tunnel: Tunnel, captured: P
     tunnel.places.do(Place.HOSPITAL, "nft", "delete", "table", "inet", table)
     found = tunnel.verified(Place.HOSPITAL, "--echo 10.1.1.5:104")  # somebody who answers at once, beside the tunnel
     assert (found["cleartext"][0], found["up"][0]) == (False, False)
+    assert tunnel.assessed(Place.HOSPITAL)["EXP-07"] is Outcome.FAIL
     assert tunnel.kind == "wireguard" or "run dicomgate channel apply" in found["up"][1]
     assert tunnel.places.run(Place.HOSPITAL, sys.executable, "-c", probe).returncode != 0
     assert _packets(captured, "tcp") > 0
@@ -221,6 +225,7 @@ def test_a_shared_secret_that_fits_and_one_that_does_not(tunnel: Tunnel) -> None
     wait_until(lambda: tunnel.echo().returncode == 0, TOLD, "a C-ECHO through the tunnel")
     found = tunnel.verified(Place.HOSPITAL)
     assert {check: text for check, (ok, text) in found.items() if not ok} == {}
+    assert tunnel.assessed(Place.HOSPITAL) == {"EXP-07": Outcome.PASS, "EXP-08": Outcome.FAIL}  # one secret for both
     # Another secret at one end: no tunnel, and both ends say what is wrong.
     carried.write_text("b3RoZXI=\n")
     again = "dicomgate channel down -c gate.toml && dicomgate channel apply -c gate.toml"

@@ -17,6 +17,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicomgate.assess.checks import exp07_channel_bypass, exp08_channel_identity
+from dicomgate.assess.inputs import read_channels
+from dicomgate.assess.model import Outcome
 from docs.pages import ROOT, blocks
 from lab import dcmtk, orthanc
 from lab.gate import Gate
@@ -175,9 +178,17 @@ class Tunnel:
 
     def verified(self, place: Place, ask: str = "") -> dict[str, tuple[bool, str]]:
         """What verify says, by check."""
-        done = self.channel(place, f"verify --json {ask}")
+        done = self.channel(place, f"verify --json --output verified.json {ask}")
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return {line["check"]: (line["ok"], line["text"]) for line in lines}
+
+    def assessed(self, place: Place) -> dict[str, Outcome]:
+        """What the assessor concludes from the last `verified` there."""
+        channels = read_channels(self.folders[place] / "verified.json")
+        return {
+            "EXP-07": exp07_channel_bypass.judge(exp07_channel_bypass.Seen(channels=channels)).outcome,
+            "EXP-08": exp08_channel_identity.judge(channels).outcome,
+        }
 
     def association(self, stack: ExitStack) -> Process:
         """One from the reader that stays; it prints `aborted` when it is."""

@@ -45,7 +45,7 @@ def rules(channel: Channel, end: ChannelEnd) -> list[Rule]:
     """In the order in which they are judged. ChannelError where nothing tells the tunnel from the rest."""
     remote = remote_of(channel, end)
     interface = words.interface(channel, end)
-    beside = _beside(interface, end.mark if _by_mark(channel, end) else None)
+    beside = _beside(interface, end.mark if by_mark(channel, end) else None)
     found = []
     for hook in _hooks(channel, end):
         found += [_rule(hook, carrier, {"accept": None}) for carrier in _carriers(channel, end)]
@@ -65,7 +65,7 @@ def where_it_ends(channel: Channel, end: ChannelEnd) -> tuple[Channel, ChannelEn
     return replace(channel, ends=(one, other)), there
 
 
-def _by_mark(channel: Channel, end: ChannelEnd) -> bool:
+def by_mark(channel: Channel, end: ChannelEnd) -> bool:
     """Is a mark all that tells the tunnel from the rest? ChannelError where nothing does."""
     if words.interface(channel, end) is not None or end.termination is Termination.GATE_HOST:
         return False
@@ -78,7 +78,7 @@ def _by_mark(channel: Channel, end: ChannelEnd) -> bool:
 
 
 def _hooks(channel: Channel, end: ChannelEnd) -> dict[str, int]:
-    return _MARKED if _by_mark(channel, end) else _HOOKS
+    return _MARKED if by_mark(channel, end) else _HOOKS
 
 
 def listed(answer: str, channel: Channel, end: ChannelEnd) -> list[Rule]:

@@ -74,7 +74,7 @@ def apply(channel: Channel, end: ChannelEnd, *, vici_socket: Path = vici.SOCKET)
         else:
             wg.apply(channel, end)
     except ChannelError:
-        if rules is None:
+        if rules == ():
             run(["nft", "delete", "table", "inet", words.table(channel)])
         raise
 

@@ -134,8 +134,11 @@ def _routes(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Fi
 
 
 def _cleartext(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator[Finding]:
+    by_mark = guard.by_mark(channel, end)
+    # By a mark nothing that leaves is judged: that must not be read as if nothing could leave.
+    check = "marked" if by_mark else "cleartext"
     if seen.rules is None:
-        yield Finding("cleartext", False, seen.rules_problem or "the rules could not be listed", seen=False)
+        yield Finding(check, False, seen.rules_problem or "the rules could not be listed", seen=False)
         return
     expected = guard.rules(channel, end)
     missing = [rule for rule in expected if rule not in seen.rules]
@@ -148,9 +151,9 @@ def _cleartext(channel: Channel, end: ChannelEnd, seen: Observation) -> Iterator
         text = "expected the rules in another order"
     else:
         text = "what belongs into the tunnel is dropped beside it"
-        if not any(chain == "output" for chain, _ in expected):
+        if by_mark:
             text = "what arrives without the mark is dropped; what leaves is held back where the tunnel ends, or not"
-    yield Finding("cleartext", list(seen.rules) == expected, text)
+    yield Finding(check, list(seen.rules) == expected, text)
 
 
 def _passage(seen: Observation, countable: bool) -> Iterator[Finding]:

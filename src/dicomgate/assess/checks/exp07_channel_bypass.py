@@ -74,7 +74,8 @@ def judge(seen: Seen) -> Judgement:
     beside = sorted({name for name, finding in looked_at if finding.seen and not finding.ok})
     if beside:
         return failed(f"What belongs into the channel {', '.join(beside)} may leave beside it", **facts)
-    unseen = sorted({name for name, finding in looked_at if not finding.seen})
+    asked = {name for name, finding in looked_at if finding.seen}
+    unseen = sorted({channel.name for channel in seen.channels} - asked)
     if unseen:
         return inconclusive(f"The rules around {', '.join(unseen)} could not be looked at", **facts)
     return passed("No way around the channel was found", **facts)

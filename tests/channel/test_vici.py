@@ -201,8 +201,9 @@ def test_a_tunnel_that_the_other_end_takes_down_meanwhile_is_down(
 ) -> None:
     """charon fails to end what is not there any more; only what is still there is an error."""
     pytest.importorskip("vici")
-    seen = iter((True, remains))
-    monkeypatch.setattr(vici, "_has_sas", lambda *_: next(seen))
+    seen = iter((True, True, False))
+    monkeypatch.setattr(vici, "_has_sas", lambda *_: remains or next(seen))
+    monkeypatch.setattr(vici, "TRYING", 0.3)
     daemon = Charon([], [], "no matching SAs to terminate found")
     with charon(tmp_path / "vici", daemon, callers=2) as path:
         if remains:

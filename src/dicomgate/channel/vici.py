@@ -24,6 +24,8 @@ LOOKING, CHANGING = 2.0, 20.0
 """Seconds for an answer: about what is, and about what is to be done."""
 TRYING = 4.0
 """Seconds that a tunnel gets to come up while somebody waits to be told why it does not."""
+_AGAIN = 0.2
+"""Seconds between two looks whether an SA is gone."""
 _SIGNS = (
     ("AUTHENTICATION_FAILED", "the other end does not believe our {proof} (AUTHENTICATION_FAILED): is it the right one"
      " there and here, and are both identities as written?"),
@@ -232,8 +234,12 @@ def take_down(channel: Channel, path: Path = SOCKET) -> None:
             for _ in session.terminate({"ike": channel.name, "timeout": "5000", "loglevel": "-1"}):
                 pass
     except ChannelError:
-        if _has_sas(channel, path):
-            raise
+        # charon says so also of an SA that is being deleted already, by the other end or after a cut line.
+        deadline = time.monotonic() + TRYING
+        while _has_sas(channel, path):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_AGAIN)
 
 
 def _has_sas(channel: Channel, path: Path) -> bool:

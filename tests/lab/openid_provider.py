@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
+from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from lab.pki import SERVER, Authority, Identity, trusting
 from lab.process import Process, free_address, running
@@ -86,16 +87,19 @@ def openid_provider(
     identity = authority.issue("openid", names=["localhost"], usage=[SERVER])
     port = port or free_address().port
     issuer = f"https://localhost:{port}"
+    keys = directory / "keys.json"
     settings = {
         "issuer": issuer,
         "port": port,
         "key": str(identity.key),
         "certificate": str(identity.certificate),
-        "keys": str(directory / "keys.json"),
+        "keys": str(keys),
         "audience": AUDIENCE,
         "lifetime": lifetime,
         "users": USERS,
     }
+    if not keys.exists():
+        keys.write_text(json.dumps(_new_keys()))
     file = directory / "provider.json"
     file.write_text(json.dumps(settings))
     command = [NODE, HERE / "server.mjs", file]
@@ -103,3 +107,10 @@ def openid_provider(
         "openid", command, directory, ready=lambda process: "listening" in process.text(), seconds=60
     ) as process:
         yield OpenIdProvider(issuer, authority.certificate, process, authority=authority)
+
+
+def _new_keys() -> dict[str, object]:
+    """Signing keys. Made here: now and then Node comes to a standstill over keys that it has made and exports."""
+    rsa = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+    ec = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
+    return dict(KeySet([rsa, ec]).as_dict(private=True))

@@ -2,26 +2,15 @@
 // out: one line on stdout once it listens. Everything it knows is in memory; only its signing keys are in a file.
 //
 //   issuer, port, key, certificate   where it is, and its TLS identity (PEM files)
-//   keys                             file of the signing keys; made when it is missing
+//   keys                             file of the signing keys (JWKS with private keys)
 //   audience, lifetime               of access tokens; seconds
 //   users                            name -> { password, groups }
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import Provider from 'oidc-provider';
 
 const wanted = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-
-function newKeys() {
-  const pair = (kind, options, alg) => ({
-    ...generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' }),
-    kid: randomBytes(8).toString('hex'),
-    use: 'sig',
-    alg,
-  });
-  return { keys: [pair('rsa', { modulusLength: 2048 }, 'RS256'), pair('ec', { namedCurve: 'P-256' }, 'ES256')] };
-}
-if (!existsSync(wanted.keys)) writeFileSync(wanted.keys, JSON.stringify(newKeys()), { mode: 0o600 });
 
 const device = {
   token_endpoint_auth_method: 'none',

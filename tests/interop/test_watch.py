@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomgate.watch.capture import Interface
 from interop.conftest import require
 from lab import studies
 from lab.alert_receiver import AlertReceiver
@@ -131,6 +135,13 @@ def scene(folder: Path, receiver: AlertReceiver) -> Iterator[Scene]:
             yield Scene(here, ca, device, folder)
 
 
+def is_settled(file: Path) -> bool:
+    """Nothing more is being written to it."""
+    size = file.stat().st_size
+    time.sleep(0.3)
+    return file.stat().st_size == size
+
+
 def test_every_conversation_on_a_mirror_port_is_found(tmp_path: Path) -> None:
     """Clear and TLS, through the gate and past it; and the attack that goes past it is found and told."""
     for component in ("dcmtk", "namespaces", "tcpdump"):
@@ -141,7 +152,8 @@ def test_every_conversation_on_a_mirror_port_is_found(tmp_path: Path) -> None:
         here, day = lab.here, tmp_path / "day.pcap"
         watch = here.inside("switch", *DICOMGATE, "watch", "--interface", INTERFACE, "--json",
                             "-c", tmp_path / "gate" / "gate.toml")  # fmt: skip
-        dump = here.inside("switch", "/usr/bin/tcpdump", "-i", INTERFACE, "-U", "-s", "0", "-Z", "root", "-w", day)
+        dump = here.inside("switch", "/usr/bin/tcpdump", "-i", INTERFACE, "-U", "--immediate-mode", "-s", "0",
+                           "-Z", "root", "-w", day)  # fmt: skip
         with (
             running("watch", watch, tmp_path / "watch", ready=lambda each: "listening on br0" in each.text()) as live,
             running(
@@ -161,6 +173,7 @@ def test_every_conversation_on_a_mirror_port_is_found(tmp_path: Path) -> None:
                 lab.scu("attacker", "movescu", "archive", 11112, "EVIL", "ARCHIVE", *asked)
             lab.scu("attacker", "echoscu", "archive", 2762, "EVIL", "SAFE", *lab.secured)
             wait_until(lambda: '"rule": "D15"' in live.text(), 30, "a finding while it listens")
+            wait_until(lambda: is_settled(day), 30, "the end of the capture")
             for each in (live, dumping):
                 each.send_signal(signal.SIGINT)
                 assert each.popen.wait(30) == 0
@@ -189,6 +202,22 @@ def test_every_conversation_on_a_mirror_port_is_found(tmp_path: Path) -> None:
     assert "dropped by the kernel: 0" in talk
     told_people = "".join(body for _, body in receiver.messages)
     assert [name for name in ("D02", "D11", "D15") if name not in told_people] == []
+
+
+def test_what_came_before_the_end_is_looked_at() -> None:
+    """A watcher that lags behind is stopped: what the kernel holds for it is not thrown away."""
+    require("namespaces")  # and with them the right to listen
+    source, mark = Interface("lo"), os.urandom(16)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("127.0.0.1", 0))
+            for number in range(200):
+                sender.sendto(mark + bytes([number]), sender.getsockname())
+        source.stop()
+        seen = [bytes(frame[1])[-1] for frame in source.frames() if frame is not None and mark in bytes(frame[1])]
+    finally:
+        source.close()
+    assert seen == list(range(200))
 
 
 def test_a_capture_of_a_file(tmp_path: Path) -> None:

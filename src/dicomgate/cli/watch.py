@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -209,15 +208,15 @@ def _listen(
 ) -> int:
     """Until the time is over or somebody interrupts; how many frames the kernel had no room for."""
     source = Interface(name)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: source.stop())
     print(f"listening on {name}", file=sys.stderr, flush=True)
     kept = time.monotonic()
-    with suppress(KeyboardInterrupt):
-        for frame in source.frames(None if seconds is None else time.monotonic() + seconds):
-            if frame is not None:
-                parties.add(watcher.frame(*frame))
-            if learned is not None and time.monotonic() - kept > _KEEP_EVERY:
-                kept = time.monotonic()
-                _keep(alarm, learned)
+    for frame in source.frames(None if seconds is None else time.monotonic() + seconds):
+        if frame is not None:
+            parties.add(watcher.frame(*frame))
+        if learned is not None and time.monotonic() - kept > _KEEP_EVERY:
+            kept = time.monotonic()
+            _keep(alarm, learned)
     source.close()
     return source.dropped

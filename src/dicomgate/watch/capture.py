@@ -30,6 +30,7 @@ _ADD_MEMBERSHIP, _PROMISCUOUS = 1, 1
 _IGNORE_OUTGOING = 23
 _BUFFER = 64 * 1024 * 1024
 _RCVBUFFORCE = 33
+_LAST = 1.0
 
 
 class CaptureError(Exception):
@@ -148,17 +149,30 @@ class Interface:
         if kind == _LOOPBACK_KIND:
             # The loopback interface shows each frame twice, going out and coming in.
             self._sock.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        self._stopped = False
         self.dropped = 0
         """Frames that the kernel had no room for, so far."""
 
+    def stop(self) -> None:
+        """Listen no longer. May be called in a handler of a signal."""
+        self._stopped = True
+
     def frames(self, until: float | None = None) -> Iterator[Frame | None]:
-        """Frames as they come, None when nothing came for half a second. `until` is a moment of time.monotonic."""
+        """Frames as they come, None when nothing came for half a second. `until` is a moment of time.monotonic.
+
+        In the end also what had come before it was stopped, and the kernel still holds: a second's reading at most.
+        """
         view = memoryview(self._buffer)
-        while until is None or time.monotonic() < until:
+        last: float | None = None
+        while last is None or time.monotonic() < last:
+            if last is None and (self._stopped or (until is not None and time.monotonic() >= until)):
+                last = time.monotonic() + _LAST
             try:
-                size = self._sock.recv_into(self._buffer)
+                size = self._sock.recv_into(self._buffer, 0, 0 if last is None else socket.MSG_DONTWAIT)
             except BlockingIOError:
                 self._count()
+                if last is not None:
+                    return
                 yield None
                 continue
             yield self._link, view[:size], time.time()

@@ -201,6 +201,8 @@ class GateOptions:
     """Take passcodes without TLS."""
     more: str = ""
     """Further tables of the file (TOML)."""
+    program: str = "dicomgate"
+    """The module that is run: the gate itself, or one that changes something in it."""
 
 
 DETECTION_OFF = """[detect]
@@ -260,7 +262,7 @@ archive = "main"
         configuration = room / "gate.toml"
         configuration.write_text(self.configuration(target))
         profiler = ("-m", "cProfile", "-o", str(room / PROFILE)) if self._options.profile else ()
-        command = (sys.executable, *profiler, "-m", "dicomgate", "run", "-c", str(configuration))
+        command = (sys.executable, *profiler, "-m", self._options.program, "run", "-c", str(configuration))
         self._program = Program("gate", command, room)
         host, _, port = self._program.line("ready bench ").split()[2].rpartition(":")
         return host.strip("[]"), int(port)

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from dicomgate.audit.record import FIELDS, Event, Outcome, Record
@@ -41,8 +40,7 @@ def records_of_one_association() -> list[Record]:
         archive="main",
         assurance="address",
     )
-    stored = replace(
-        requested,
+    stored = requested._replace(
         event=Event.OPERATION,
         verb="store",
         command="C-STORE-RQ",
@@ -54,10 +52,10 @@ def records_of_one_association() -> list[Record]:
         duration=0.02,
     )
     return [
-        replace(requested, detail={"contexts": 2}),
-        replace(requested, event=Event.ASSOCIATION_ADMITTED, rule="peer ct-1"),
+        requested._replace(detail={"contexts": 2}),
+        requested._replace(event=Event.ASSOCIATION_ADMITTED, rule="peer ct-1"),
         stored,
-        replace(requested, event=Event.ASSOCIATION_ENDED, bytes=526000, duration=0.1),
+        requested._replace(event=Event.ASSOCIATION_ENDED, bytes=526000, duration=0.1),
     ]
 
 

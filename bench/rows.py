@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from bench import dcmtk, orthanc
+from bench.audit import audit
 from bench.logins import logins
 from bench.measure import Ceiling, Metric, Plan, Ratio, Table, Values, say, take_turns
 from bench.paths import Gate, GateOptions, HAProxy, Nginx, RelayPath, Stunnel
@@ -408,6 +409,7 @@ ROWS: dict[str, Callable[[Plan], Iterator[Table]]] = {
     "no-stall": no_stall,
     "set-up": set_up,
     "detection": detection,
+    "audit": audit,
     "idle": idle,
     "half-open": half_open,
     "logins": logins,

@@ -4,7 +4,6 @@ audit/mapping.py makes the value from a record; audit/fhir.py writes the same va
 """
 
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import lru_cache
@@ -21,6 +20,10 @@ class Coded:
     code: str
     text: str
     system: str = "DCM"
+
+    def __hash__(self) -> int:
+        """It is looked up by with every message."""
+        return hash(self.code)
 
 
 class EventId:
@@ -172,63 +175,70 @@ class AuditMessage:
 
 def xml(message: AuditMessage) -> str:
     """The message as an XML 1.0 document in one line. Whatever the values hold, it is well-formed."""
-    return '<?xml version="1.0" encoding="UTF-8"?>' + _element("AuditMessage", {}, *_parts(message))
-
-
-def _parts(message: AuditMessage) -> Iterator[str]:
-    yield _element(
-        "EventIdentification",
-        {
-            "EventActionCode": message.action,
-            "EventDateTime": iso_time(message.time),
-            "EventOutcomeIndicator": int(message.outcome),
-        },
-        _coded("EventID", message.event),
-        _coded("EventTypeCode", message.type) if message.type else "",
-        _element("EventOutcomeDescription", {}, _escaped(message.description, SENTENCE)) if message.description else "",
+    description, kind = message.description, message.type
+    return "".join(
+        [
+            f'<?xml version="1.0" encoding="UTF-8"?><AuditMessage>'
+            f'<EventIdentification EventActionCode="{message.action}" EventDateTime="{iso_time(message.time)}"'
+            f' EventOutcomeIndicator="{int(message.outcome)}">{_coded("EventID", message.event)}',
+            _coded("EventTypeCode", kind) if kind else "",
+            _element("EventOutcomeDescription", {}, _escaped(description, SENTENCE)) if description else "",
+            "</EventIdentification>",
+            *map(_participant, message.participants),
+            _source(message.source),
+            *map(_object, message.objects),
+            "</AuditMessage>",
+        ]
     )
-    for participant in message.participants:
-        yield _element(
-            "ActiveParticipant",
-            {
-                "UserID": participant.user_id,
-                "AlternativeUserID": participant.alternative_user_id,
-                "UserIsRequestor": "true" if participant.requestor else "false",
-                "NetworkAccessPointID": participant.address,
-                "NetworkAccessPointTypeCode": participant.address_type if participant.address else None,
-            },
-            _coded("RoleIDCode", participant.role) if participant.role else "",
-        )
-    yield _element(
+
+
+@lru_cache(maxsize=256)
+def _participant(participant: Participant) -> str:
+    """The same devices and users come again and again."""
+    return _element(
+        "ActiveParticipant",
+        {
+            "UserID": participant.user_id,
+            "AlternativeUserID": participant.alternative_user_id,
+            "UserIsRequestor": "true" if participant.requestor else "false",
+            "NetworkAccessPointID": participant.address,
+            "NetworkAccessPointTypeCode": participant.address_type if participant.address else None,
+        },
+        _coded("RoleIDCode", participant.role) if participant.role else "",
+    )
+
+
+@lru_cache(maxsize=16)
+def _source(name: str) -> str:
+    return _element(
         "AuditSourceIdentification",
-        {"AuditSourceID": message.source},
+        {"AuditSourceID": name},
         _element("AuditSourceTypeCode", {"csd-code": SOURCE_TYPE}),
     )
-    for thing in message.objects:
-        yield _object(thing)
 
 
 def _object(thing: Object) -> str:
-    instance = _element("Instance", {"UID": thing.sop_instance_uid}) if thing.sop_instance_uid else ""
-    count = 1 if thing.sop_instance_uid else None
-    return _element(
-        "ParticipantObjectIdentification",
-        {
-            "ParticipantObjectID": thing.id,
-            "ParticipantObjectTypeCode": int(thing.type),
-            "ParticipantObjectTypeCodeRole": int(thing.role),
-        },
-        _coded("ParticipantObjectIDTypeCode", thing.id_type),
-        _element("ParticipantObjectName", {}, _escaped(thing.name)),
-        *(_detail(name, text) for name, text in thing.details),
-        _element(
-            "ParticipantObjectDescription",
-            {},
-            _element("SOPClass", {"UID": thing.sop_class_uid, "NumberOfInstances": count}, instance),
-        )
-        if thing.sop_class_uid and thing.id_type is IdType.STUDY_INSTANCE_UID
-        else "",
+    described = ""
+    if thing.sop_class_uid and thing.id_type is IdType.STUDY_INSTANCE_UID:
+        described = _sop_class(thing.sop_class_uid, thing.sop_instance_uid)
+    name = _escaped(thing.name)
+    return "".join(
+        [
+            f'<ParticipantObjectIdentification ParticipantObjectID="{_escaped(thing.id)}"'
+            f' ParticipantObjectTypeCode="{int(thing.type)}" ParticipantObjectTypeCodeRole="{int(thing.role)}">',
+            _coded("ParticipantObjectIDTypeCode", thing.id_type),
+            f"<ParticipantObjectName>{name}</ParticipantObjectName>" if name else "<ParticipantObjectName/>",
+            *[_detail(name, text) for name, text in thing.details],
+            described,
+            "</ParticipantObjectIdentification>",
+        ]
     )
+
+
+def _sop_class(class_uid: str, instance_uid: str | None) -> str:
+    counted = f' NumberOfInstances="1"><Instance UID="{_escaped(instance_uid)}"/></SOPClass>' if instance_uid else "/>"
+    described = f'<SOPClass UID="{_escaped(class_uid)}"{counted}'
+    return f"<ParticipantObjectDescription>{described}</ParticipantObjectDescription>"
 
 
 @lru_cache(maxsize=256)
@@ -255,6 +265,7 @@ def _escaped(value: object, longest: int = LONGEST) -> str:
     return text
 
 
+@lru_cache(maxsize=512)
 def _detail(name: str, text: str) -> str:
     longest = SENTENCE if name == "Alert Description" else LONGEST
     value = b64encode(plain(text, longest).encode()).decode("ascii")

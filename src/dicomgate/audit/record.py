@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from math import floor
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -121,4 +123,14 @@ SHOWN: tuple[str, ...] = tuple(name for name in FIELDS if name != "sealed_patien
 
 def iso_time(seconds: float) -> str:
     """Seconds since 1970 as `2026-11-22T09:49:42.123Z`."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole = floor(seconds)
+    microseconds = round((seconds - whole) * 1e6)
+    if microseconds == 1_000_000:
+        whole, microseconds = whole + 1, 0
+    return f"{_to_the_second(whole)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(seconds: int) -> str:
+    """Records come in the order of their times, thousands within a second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -40,6 +40,7 @@ from dicomgate.store.instances import StoredInstances
 from dicomgate.store.keys import pseudonym_key, signer
 from dicomgate.store.recorder import Recorder
 from dicomgate.store.retention import Retention
+from dicomgate.store.tail import Tail
 
 
 def run(
@@ -62,7 +63,8 @@ def run(
     checkpoints = _checkpoints(configuration, engine, journal)
     key_file = configuration.trail.pseudonym_key_of(path_of(engine))
     concealment = Concealment(pseudonym_key(key_file), sealing=_some_name_patients(configuration))
-    feed = Feed(engine)
+    tail = Tail()
+    feed = Feed(engine, tail)
     delivery = Delivery(
         feed,
         lambda sink, why: _call_on(loop, lambda: gate.report_delivery(sink, why) if gate else None),
@@ -76,6 +78,7 @@ def run(
         checkpoints=checkpoints,
         retention=_retention(configuration, journal, delivery.needed),
         committed=delivery.wake,
+        tail=tail,
         noticed=detection.notice,
         settled=lambda instances: gate.under_way.settled(instances) if gate else None,
     )

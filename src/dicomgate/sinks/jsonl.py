@@ -1,13 +1,12 @@
 """Records as JSON lines with ECS names, appended to a file or written to stdout."""
 
-import json
 import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomgate.audit.ecs import document
+from dicomgate.audit.ecs import line
 from dicomgate.sinks.spool import DeliveryError, Numbered, Sent
 from dicomgate.sinks.words import spoken
 
@@ -27,7 +26,7 @@ class JsonlOutlet:
         self._name = "stdout" if path is None else str(path)
 
     def send(self, records: Sequence[Numbered]) -> Sent:
-        lines = "".join(json.dumps(document(record, number, self._gate)) + "\n" for number, record in records)
+        lines = "".join([line(record, number, self._gate) + "\n" for number, record in records])
         try:
             file = self._opened()
             self._append(file, lines.encode("ascii"))

@@ -184,7 +184,7 @@ class Spool:
         return not ending and self._wait_out()
 
     def _deliver(self, ending: bool) -> bool:
-        """Send the next batch; whether there was one."""
+        """Send the next batch; whether there is more to send already."""
         if not self._begun:
             self._begin()
         batch = self._source.read(self._position, BATCH)
@@ -198,7 +198,8 @@ class Spool:
             else:
                 self._outlet.check()
         self._move_cursor(ending and not batch)
-        return bool(batch)
+        # A short batch was all there was; what came meanwhile is news.
+        return bool(batch) and (ending or len(batch) == BATCH or self._position < batch[-1][0])
 
     def _send(self, batch: Sequence[tuple[int, Record | None]]) -> int:
         """Up to where."""

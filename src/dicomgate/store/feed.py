@@ -11,6 +11,7 @@ from dicomgate.audit.record import FIELDS, Record
 from dicomgate.audit.sink import SourceError
 from dicomgate.store.database import StoreError, path_of, told
 from dicomgate.store.schema import CHECKPOINTS, RECORDS, SINK_CURSORS, record_of
+from dicomgate.store.tail import Tail
 
 _COLUMNS = ", ".join(f'"{name}"' for name in ("sequence", *FIELDS))
 _READ = f"SELECT {_COLUMNS} FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608 - names, no values
@@ -18,17 +19,23 @@ _KEEP = "INSERT INTO sink_cursors VALUES (?, ?) ON CONFLICT (sink) DO UPDATE SET
 
 
 class Feed:
-    """Opens the file anew for each question: it may have been moved or restored meanwhile."""
+    """Opens the file anew for each question: it may have been moved or restored meanwhile.
 
-    def __init__(self, engine: Engine) -> None:
+    What the `tail` of a recorder still has is not asked for.
+    """
+
+    def __init__(self, engine: Engine, tail: Tail | None = None) -> None:
         self._engine = engine
+        self._tail = tail
 
     def read(self, after: int, limit: int) -> Sequence[tuple[int, Record | None]]:
         """The next records behind a sequence; see RecordSource."""
+        if self._tail is not None and (rows := self._tail.after(after, limit)):
+            return [(number, record_of(row)) for number, row in rows]
         with self._asked() as connection:
             # Past SQLAlchemy: its rows would cost half as much again as the records.
-            rows = connection.connection.cursor().execute(_READ, (after, limit)).fetchall()
-        return [(row[0], _record(row)) for row in rows]
+            found = connection.connection.cursor().execute(_READ, (after, limit)).fetchall()
+        return [(row[0], _record(row)) for row in found]
 
     def newest(self) -> int:
         with self._asked() as connection:

@@ -23,6 +23,7 @@ from dicomgate.store.database import StoreError, because, path_of, try_write
 from dicomgate.store.instances import remember
 from dicomgate.store.retention import Retention
 from dicomgate.store.schema import Row, rescued, row_of
+from dicomgate.store.tail import Tail
 from dicomgate.store.tree import ODD_VALUE, Tree
 
 Call = Callable[[], None]
@@ -63,7 +64,8 @@ class Recorder:
     After a commit that several admissions shared, the next waits up to `gather` seconds for as many; one that comes
     alone is written at once.
     Between commits the same thread signs `checkpoints` and does the pruning of `retention`.
-    `committed` is called on the writer's thread after each commit that holds new records; it must not block.
+    `committed` is called on the writer's thread after each commit that holds new records; it must not block. By then
+    `tail` has them.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Recorder:
         retention: Retention | None = None,
         noticed: Callable[[Record], None] = lambda record: None,
         committed: Call | None = None,
+        tail: Tail | None = None,
         settled: Settled | None = None,
     ) -> None:
         self._engine = engine
@@ -96,6 +99,7 @@ class Recorder:
         self._checkpoints = checkpoints
         self._retention = retention
         self._committed = committed
+        self._tail = tail
         self._settled = settled
         # Under _changed: everything down to _gave_up. Only the writer takes entries out.
         self._changed = threading.Condition(threading.Lock())
@@ -243,6 +247,8 @@ class Recorder:
                 note = self._checkpoints.sign(connection, frontier, at_once=at_the_end)
             self._check_file()
         self._tree.keep(frontier)
+        if self._tail is not None:
+            self._tail.extend(frontier.size - len(rows) + 1, rows)
         return frontier, note
 
     def _hand_on(self, frontier: Frontier, note: str | None) -> None:
@@ -342,6 +348,8 @@ class Recorder:
     def _disconnect(self) -> None:
         """So that a retry opens the file anew: it may have been restored or moved back meanwhile."""
         self._tree.keep(None)
+        if self._tail is not None:
+            self._tail.clear()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -193,11 +193,22 @@ def _encoded(items: tuple[tuple[str, type, object], ...]) -> str:
 
 def record_of(row: Sequence[object]) -> Record:
     """The record of a row in the order of FIELDS. ValueError when it holds what this version never wrote."""
-    values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))
-    values["event"] = Event(values["event"])
-    values["outcome"] = Outcome(values["outcome"])
-    values["detail"] = NO_DETAIL if values["detail"] is None else json.loads(values["detail"])
-    return Record(**values)
+    time, event, outcome, *values, detail = row
+    try:
+        return Record(time, _EVENTS[event], _OUTCOMES[outcome], *values, _decoded(detail))  # type: ignore[index,arg-type]
+    except (KeyError, TypeError):
+        raise ValueError("expected a row of a record") from None
+
+
+def _decoded(detail: object) -> Mapping[str, object]:
+    if detail is None:
+        return NO_DETAIL
+    found: dict[str, object] = json.loads(detail)  # type: ignore[arg-type]
+    return found
+
+
+_EVENTS = {event.value: event for event in Event}
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 
 def rescued(row: Row) -> Row:

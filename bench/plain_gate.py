@@ -18,6 +18,7 @@ from dicomgate.cli import main, run
 from dicomgate.sinks.metrics import Tally
 from dicomgate.store import recorder
 from dicomgate.store.checkpoints import Checkpoints
+from dicomgate.store.database import at_once
 from dicomgate.store.schema import Row
 
 _ROWS_PER_STATEMENT = 64
@@ -29,7 +30,7 @@ class PlainRecords:
     def append(self, connection: Connection, rows: Sequence[Row]) -> Frontier:
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             part = rows[start : start + _ROWS_PER_STATEMENT]
-            connection.exec_driver_sql(_insert(len(part)), tuple(chain.from_iterable(part)))
+            at_once(connection, _insert(len(part)), tuple(chain.from_iterable(part)))
         return Frontier()
 
     def frontier(self, connection: Connection) -> Frontier:

@@ -134,8 +134,10 @@ class Tally:
         self._clock = clock
         self._counts: dict[Metric, dict[Labels, float]] = {each: {} for each in COUNTERS if not each.buckets}
         self._times: dict[Metric, dict[Labels, list[float]]] = {each: {} for each in COUNTERS if each.buckets}
+        self._records = dict.fromkeys(Event, 0.0)
         self._peers: frozenset[str] = frozenset()
         self._archives: frozenset[str] = frozenset()
+        self._known: dict[tuple[str | None, str | None], tuple[str, str]] = {}
         self._rules = _Words(lambda rule: re.sub(r"\[[^\]]*\]", "", rule))
         self._causes = _Words(str)
         self._requested: dict[str, float] = {}
@@ -156,6 +158,7 @@ class Tally:
     def name(self, peers: Iterable[str], archives: Iterable[str]) -> None:
         """The names that may become labels: those of the configuration in force."""
         self._peers, self._archives = frozenset((*peers, UNMATCHED)), frozenset(archives)
+        self._known = {}
 
     @property
     def failing(self) -> str | None:
@@ -163,20 +166,22 @@ class Tally:
 
     def submit(self, records: Sequence[Record], done: Recorded | None = None) -> None:
         """Count, and hand on."""
-        admitted: float | None = None
         for record in records:
-            self._add(Counters.RECORDS, (record.event.value,))
-            see = self._see.get(record.event)
+            event = record.event
+            self._records[event] += 1
+            see = self._see.get(event)
             if see is not None:
                 see(record)
-            if record.event is Event.ASSOCIATION_ADMITTED:
+            if event is Event.ASSOCIATION_ADMITTED:
                 admitted = self._requested.pop(record.association or "", record.time)
-        if done is not None and admitted is not None:
-            done = partial(self._durable, admitted, done)
+                if done is not None:
+                    done = partial(self._durable, admitted, done)
         self._sink.submit(records, done)
 
     def families(self) -> Iterator[Family]:
         """What was counted so far. From any thread."""
+        made: dict[Labels, float] = {(event.value,): count for event, count in self._records.items() if count}
+        self._counts[Counters.RECORDS] = made
         for metric, counts in self._counts.items():
             family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
             for labels, value in counts.copy().items():
@@ -210,12 +215,12 @@ class Tally:
 
     def _association_ended(self, record: Record) -> None:
         self._requested.pop(record.association or "", None)
-        self._add(Counters.ENDED, (record.outcome.value,))
+        self._add(Counters.ENDED, (record.outcome,))
         self._add(Counters.BYTES, self._names(record), record.bytes or 0)
 
     def _operation(self, record: Record) -> None:
         verb = _verb(record)
-        self._add(Counters.OPERATIONS, (verb, record.outcome.value, *self._names(record)))
+        self._add(Counters.OPERATIONS, (verb, record.outcome, *self._names(record)))
         self._add(Counters.DATA_SET_BYTES, (verb,), record.bytes or 0)
         self._time(Counters.OPERATION_TIME, (verb,), record.duration or 0.0)
 
@@ -239,11 +244,20 @@ class Tally:
     # -- counting ----------------------------------------------------------------------------------------------
 
     def _names(self, record: Record) -> tuple[str, str]:
-        return _one_of(self._peers, record.peer), _one_of(self._archives, record.archive)
+        asked = record.peer, record.archive
+        if (found := self._known.get(asked)) is not None:
+            return found
+        found = _one_of(self._peers, record.peer), _one_of(self._archives, record.archive)
+        if OTHER not in found:  # so that it stays as bounded as the configuration
+            self._known[asked] = found
+        return found
 
     def _add(self, metric: Metric, labels: Labels, amount: float = 1) -> None:
         counts = self._counts[metric]
-        counts[labels] = counts.get(labels, 0) + amount
+        try:
+            counts[labels] += amount
+        except KeyError:
+            counts[labels] = amount
 
     def _time(self, metric: Metric, labels: Labels, seconds: float) -> None:
         bins = self._times[metric].get(labels)

@@ -193,10 +193,11 @@ def _encoded(items: tuple[tuple[str, type, object], ...]) -> str:
 
 def record_of(row: Sequence[object]) -> Record:
     """The record of a row in the order of FIELDS. ValueError when it holds what this version never wrote."""
-    time, event, outcome, *values, detail = row
+    values = list(row)
     try:
-        return Record(time, _EVENTS[event], _OUTCOMES[outcome], *values, _decoded(detail))  # type: ignore[index,arg-type]
-    except (KeyError, TypeError):
+        values[1], values[2], values[-1] = _EVENTS[row[1]], _OUTCOMES[row[2]], _decoded(row[-1])
+        return Record._make(values)
+    except (KeyError, TypeError, IndexError):
         raise ValueError("expected a row of a record") from None
 
 
@@ -207,8 +208,8 @@ def _decoded(detail: object) -> Mapping[str, object]:
     return found
 
 
-_EVENTS = {event.value: event for event in Event}
-_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_EVENTS: Mapping[object, Event] = {event.value: event for event in Event}
+_OUTCOMES: Mapping[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
 
 def rescued(row: Row) -> Row:

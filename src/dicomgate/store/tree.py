@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Programmin
 from dicomgate.audit.leaf import RANDOM_BYTES, NotCanonicalError, salted, salted_leaf
 from dicomgate.audit.merkle import HASH_BYTES, Frontier, Range
 from dicomgate.audit.record import FIELDS, Record
-from dicomgate.store.database import StoreError, path_of, told
+from dicomgate.store.database import StoreError, at_once, path_of, told
 from dicomgate.store.schema import Row, canonical_text, rescued, row_of
 
 ODD_VALUE = (
@@ -49,12 +49,12 @@ class Tree:
             stamped = list(_stamped(rows, before.size + 1))
             after = before.extended(row[-1] for row in stamped)
             values = (after.size, after.to_bytes(), before.size, before.to_bytes())
-            if connection.exec_driver_sql(_ADVANCE, values).rowcount == 1:
+            if at_once(connection, _ADVANCE, values).rowcount == 1:
                 break
             before = frontier_of(connection)  # another process has appended meanwhile, or the database was put back
         for start in range(0, len(stamped), _ROWS_PER_STATEMENT):
             part = stamped[start : start + _ROWS_PER_STATEMENT]
-            connection.exec_driver_sql(_insert(len(part)), tuple(chain.from_iterable(part)))
+            at_once(connection, _insert(len(part)), tuple(chain.from_iterable(part)))
         return after
 
     def frontier(self, connection: Connection) -> Frontier:
@@ -158,7 +158,7 @@ def _stamped(rows: Sequence[Row], number: int) -> Iterator[tuple[Any, ...]]:
     random = os.urandom(RANDOM_BYTES * len(rows))
     for at, row in enumerate(rows):
         salt = salted(random[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES])
-        yield (number, *row, salt, salted_leaf(salt, canonical_text(number, row)))
+        yield number, *row, salt, salted_leaf(salt, canonical_text(number, row))
         number += 1
 
 

@@ -14,7 +14,7 @@ from dicomgate.config.load import Configuration, interpret
 from dicomgate.sinks.settings import JsonlSettings
 from lab.process import wait_until
 from sinks.repository import FhirServer
-from sinks.standins import SECONDS, Source, Told
+from sinks.standins import SECONDS, Notes, Source, Told, note
 
 RULES = """
 [[listener]]
@@ -26,6 +26,7 @@ name = "main"
 ae_title = "ARCHIVE"
 address = "127.0.0.1:11112"
 """
+WITNESS = '[[sink]]\nname = "witness"\nkind = "checkpoints"\nfile = "{0}"\nreplay = true\n'
 SINK = '[[sink]]\nname = "{0}"\nkind = "jsonl"\nfile = "{1}"\nreplay = true\n'
 
 
@@ -36,7 +37,7 @@ def configuration(folder: Path, *sinks: str) -> Configuration:
 def test_what_a_sink_has_still_to_deliver_is_needed(tmp_path: Path) -> None:
     source, told = Source(), Told()
     source.add("1.2.0", "1.2.1", "1.2.2")
-    delivery = Delivery(source, told.report, told.passed)
+    delivery = Delivery(source, Notes(), told.report, told.passed)
     assert delivery.needed() == 1, "before anybody knows which sinks there are"
     delivery.apply(configuration(tmp_path))
     assert delivery.needed() is None
@@ -82,7 +83,7 @@ def test_only_who_is_to_name_patients_is_told_of_them(tmp_path: Path) -> None:
     source, told = Source(), Told()
     source.add("1.2.0")
     with FhirServer() as trusted, FhirServer() as other:
-        delivery = Delivery(source, told.report, told.passed, lambda record: PatientId("4711", "NORTH"))
+        delivery = Delivery(source, Notes(), told.report, told.passed, lambda record: PatientId("4711", "NORTH"))
         delivery.apply(
             configuration(
                 tmp_path,
@@ -94,3 +95,22 @@ def test_only_who_is_to_name_patients_is_told_of_them(tmp_path: Path) -> None:
         assert delivery.close(SECONDS) == []
         assert "4711" in json.dumps(trusted.events)
         assert "4711" not in json.dumps(other.events)
+
+
+def test_checkpoints_have_cursors_of_their_own(tmp_path: Path) -> None:
+    source, kept, told = Source(), Notes(), Told()
+    source.add("1.2.0")
+    kept.add(2)
+    delivery = Delivery(source, kept, told.report, told.passed)
+    delivery.apply(configuration(tmp_path, WITNESS.format("away/notes")))
+    wait_until(lambda: told.reports != [], SECONDS, "the failure: there is no such folder")
+    assert delivery.needed() == 1, "what was not pushed yet must not be pruned"
+    assert [reason is None for _, reason in told.reports] == [False]
+    (tmp_path / "away").mkdir()
+    kept.add(1)
+    wait_until(lambda: delivery.needed() == 31, SECONDS, "all of them")
+    kept.add(1)
+    delivery.wake_witnesses()
+    wait_until(lambda: delivery.needed() == 41, SECONDS, "the next one")
+    assert delivery.close(SECONDS) == []
+    assert (tmp_path / "away" / "notes").read_text("utf-8") == "".join(f"{note(size)}\n" for size in (10, 20, 30, 40))

@@ -10,9 +10,10 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from dicomgate.audit.record import Event, Outcome, Record
-from dicomgate.audit.sink import SourceError
+from dicomgate.audit.sink import SignedCheckpoint, SourceError
 from lab.process import wait_until
 
 SECONDS = 20.0
@@ -23,20 +24,19 @@ def record(name: str, event: Event = Event.OPERATION, **fields: object) -> Recor
     return Record(1000.0, event, Outcome.SUCCESS, **values)  # type: ignore[arg-type]
 
 
-class Source:
-    """A RecordSource in memory. `broken` makes every question fail."""
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """A Source in memory. `broken` makes every question fail."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, Record | None]] = []
+        self.rows: list[tuple[int, T | None]] = []
         self.cursors: dict[str, int] = {}
         self.broken: str | None = None
         self.reads = 0
 
-    def add(self, *names: str) -> None:
-        for name in names:
-            self.rows.append((self.newest() + 1, record(name)))
-
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record | None]]:
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, T | None]]:
         self._check()
         self.reads += 1
         return [row for row in self.rows if row[0] > after][:limit]
@@ -56,6 +56,28 @@ class Source:
     def _check(self) -> None:
         if self.broken is not None:
             raise SourceError(self.broken)
+
+
+class Source(Kept[Record]):
+    """Records."""
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.rows.append((self.newest() + 1, record(name)))
+
+
+class Notes(Kept[SignedCheckpoint]):
+    """Checkpoints, each of ten records more than the one before."""
+
+    def add(self, count: int) -> None:
+        for _ in range(count):
+            size = self.newest() + 10
+            self.rows.append((size, SignedCheckpoint(1000.0, note(size))))
+
+
+def note(size: int) -> str:
+    """In form only: nobody has signed it."""
+    return f"north\n{size}\n{'A' * 43}=\n\n\u2014 north {'A' * 90}+/=\n"
 
 
 @dataclass

@@ -5,7 +5,7 @@ callables, so that the key may be anywhere.
 """
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ SIGNATURE_BYTES = 64
 LARGEST_NOTE = 64 * 1024
 """Characters. Three lines and some dozen signatures of witnesses."""
 
+LOGGED = "dicomgate-checkpoint"
+"""How a checkpoint in a log begins."""
+
 Sign = Callable[[bytes], bytes]
 Verify = Callable[[bytes, bytes, bytes], bool]
 """Public key, signature, message in; whether the signature is good out (Ed25519, RFC 8032)."""
@@ -27,6 +30,7 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 _EM_DASH = "\u2014"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _NAME = re.compile(r"[^\s+\x00-\x20\x7f]{1,255}")
+_LOGGED = re.compile(rf"{LOGGED} \S+ [0-9]+ ([A-Za-z0-9_-]+={{0,2}})")
 _SIGNATURE_LINE = re.compile(rf"{_EM_DASH} ([^\s+]{{1,255}}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
@@ -141,6 +145,30 @@ def notes(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
             note, blank, begin = "", 0, number + 1
     if note:
         yield begin, note
+
+
+def in_a_line(note: str) -> str:
+    """A note as one line without line ends, for logs that know lines only; `logged` finds it there.
+
+    In base64 for URLs (RFC 4648 5), which holds nothing that a log would escape, such as a slash in JSON.
+    """
+    origin, size, _ = note.split("\n", 2)
+    return f"{LOGGED} {origin} {size} {urlsafe_b64encode(note.encode()).decode('ascii')}"
+
+
+def logged(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
+    """The notes that `in_a_line` put into a log, each with its line, whatever stands around them and on other lines.
+
+    What is none comes out as it is, and `read` refuses it.
+    """
+    for number, line in enumerate(lines, start=1):
+        if LOGGED not in line:
+            continue
+        found = _LOGGED.search(line)
+        try:
+            yield number, line if found is None else urlsafe_b64decode(found[1]).decode()
+        except ValueError:
+            yield number, line
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:

@@ -5,16 +5,16 @@ What ECS has no name for stands below `dicom` and `dicomgate`, under the record'
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 
 from dicomgate.audit.plain import plain
-from dicomgate.audit.record import FIELDS, Event, Outcome, Record, iso_time
+from dicomgate.audit.record import Event, Outcome, Record, iso_time
 
 VERSION = "8.11.0"
 
 _LONGEST = 4096
-_SHORT = 65
 _NANOSECONDS = 1_000_000_000
 
 CATEGORIES: Mapping[Event, tuple[str, str]] = {
@@ -64,27 +64,25 @@ _OUTCOMES = {
 _OTHERWISE = ("network", "info")
 
 
-def _places(*names: str) -> Sequence[tuple[str, int]]:
-    """How each member begins, and where its value stands in a record."""
-    return [(f', "{name}": ', FIELDS.index(name)) for name in names]
-
-
-_DICOM = _places(
+_OWN = (
     "association",
-    "calling_ae_title",
-    "called_ae_title",
-    "verb",
-    "command",
     "message_id",
-    "sop_class_uid",
     "sop_instance_uid",
     "study_instance_uid",
     "series_instance_uid",
     "patient",
+)
+"""Of the members of `dicom`, those that differ from record to record."""
+_DICOM = (
+    "calling_ae_title",
+    "called_ae_title",
+    "verb",
+    "command",
+    "sop_class_uid",
     "move_destination",
     "status",
 )
-_GATE = _places("refusal_id", "listener", "peer", "archive", "assurance")
+_GATE = ("refusal_id", "listener", "peer", "archive", "assurance")
 
 
 def line(record: Record, sequence: int, gate: str) -> str:
@@ -98,7 +96,8 @@ def line(record: Record, sequence: int, gate: str) -> str:
     about = f', "reason": {_text(record.reason)}' if record.reason is not None else ""
     if record.duration is not None:
         about += f', "duration": {round(record.duration * _NANOSECONDS)}'
-    text = f'{{"@timestamp": "{iso_time(record.time)}", {head}{sequence}{about}{tail}{_members(record, _GATE)}'
+    text = f'{{"@timestamp": "{iso_time(record.time)}", {head}{sequence}{about}{tail}'
+    text += _gate_members(_gate_values(record))
     if record.detail:
         text += f', "detail": {_detail(record.detail)}'
     text += "}"
@@ -110,7 +109,7 @@ def line(record: Record, sequence: int, gate: str) -> str:
         text += f', "user": {{"name": {_text(record.user)}}}'
     if record.rule is not None:
         text += f', "rule": {{"name": {_text(record.rule)}}}'
-    if dicom := _members(record, _DICOM):
+    if dicom := _written(_OWN, _own_values(record)) + _dicom_members(_dicom_values(record)):
         text += f', "dicom": {{{dicom[2:]}}}'
     return text + "}"
 
@@ -133,15 +132,21 @@ def _frame(event: Event, outcome: Outcome, gate: str) -> tuple[str, str]:
     return head, f'}}, "observer": {json.dumps(observer)}, "dicomgate": {{"outcome": "{outcome.value}"'
 
 
-def _members(record: Record, names: Sequence[tuple[str, int]]) -> str:
+def _written(names: Sequence[str], values: Sequence[object]) -> str:
     """Those that are not None, a comma before each."""
     return "".join(
         [
-            f"{name}{_text(value) if isinstance(value, str) else value}"
-            for name, at in names
-            if (value := record[at]) is not None
+            f', "{name}": {_text(value) if isinstance(value, str) else value}'
+            for name, value in zip(names, values, strict=True)
+            if value is not None
         ]
     )
+
+
+_own_values, _dicom_values, _gate_values = (attrgetter(*names) for names in (_OWN, _DICOM, _GATE))
+# The same devices, archives and classes come again and again.
+_dicom_members = lru_cache(maxsize=1024)(partial(_written, _DICOM))
+_gate_members = lru_cache(maxsize=1024)(partial(_written, _GATE))
 
 
 def _detail(detail: Mapping[str, object]) -> str:
@@ -174,10 +179,4 @@ def _plain(value: object) -> str:
 
 
 def _text(value: str) -> str:
-    return _remembered(value) if len(value) < _SHORT else _quoted(plain(value, _LONGEST))
-
-
-@lru_cache(maxsize=4096)
-def _remembered(value: str) -> str:
-    """Names, titles and UIDs of classes come again and again."""
     return _quoted(plain(value, _LONGEST))

@@ -1,7 +1,7 @@
 """The contract between whoever makes records and whoever keeps them. The gate is handed a sink by cli/."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from dicomgate.audit.record import Record
 
@@ -30,19 +30,30 @@ class SourceError(Exception):
     """Records cannot be read back, or a cursor not be kept: where, and why. Holds no value of any record."""
 
 
-class RecordSource(Protocol):
-    """Reads back what a RecordSink has kept, and remembers for each sink beside the store how far it is.
+class SignedCheckpoint(NamedTuple):
+    """A checkpoint as a signed note, and when it was signed, in seconds since 1970."""
 
-    A record's sequence is its place in the order of commits; numbers grow and may have gaps. Every method blocks,
-    may be called from any thread, and raises SourceError.
+    time: float
+    note: str
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Source(Protocol[T_co]):
+    """Reads back what the store keeps, and remembers for each sink beside the store how far it is.
+
+    What is read has a sequence, in the order of commits; numbers grow and may have gaps: a record's is its place, a
+    checkpoint's the number of records that it covers. Every method blocks, may be called from any thread, and raises
+    SourceError.
     """
 
-    def read(self, after: int, limit: int) -> Sequence[tuple[int, Record | None]]:
-        """The next records behind a sequence, each with its own; None for one that cannot be made out any more."""
+    def read(self, after: int, limit: int) -> Sequence[tuple[int, T_co | None]]:
+        """The next behind a sequence, each with its own; None for one that cannot be made out any more."""
         ...
 
     def newest(self) -> int:
-        """The sequence of the newest record; 0 when there is none."""
+        """The sequence of the newest; 0 when there is none."""
         ...
 
     def cursor(self, sink: str) -> int | None:
@@ -52,3 +63,7 @@ class RecordSource(Protocol):
     def keep(self, sink: str, sequence: int) -> None:
         """Remember it, over restarts. After a loss of power an older one may be found again, never a newer one."""
         ...
+
+
+RecordSource = Source[Record]
+CheckpointSource = Source[SignedCheckpoint]

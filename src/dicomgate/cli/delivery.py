@@ -4,20 +4,26 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import assert_never
+from pathlib import Path
+from typing import TypeVar, assert_never
 
 from dicomgate.audit.patient import Reveal, reveal_nobody
-from dicomgate.audit.sink import RecordSource, SourceError
+from dicomgate.audit.record import Record
+from dicomgate.audit.sink import CheckpointSource, RecordSource, SignedCheckpoint, Source, SourceError
 from dicomgate.config.load import Configuration
 from dicomgate.gate.settings import ClientTls
 from dicomgate.gate.tls import TlsFilesError, client_context
-from dicomgate.sinks.fhir_feed import FhirOutlet
+from dicomgate.sinks.fhir_feed import RENEW, FhirOutlet
 from dicomgate.sinks.jsonl import JsonlOutlet
 from dicomgate.sinks.metrics import Labels
-from dicomgate.sinks.settings import FhirSettings, JsonlSettings, SinkSettings, SyslogSettings
+from dicomgate.sinks.settings import CheckpointSettings, FhirSettings, JsonlSettings, SinkSettings, SyslogSettings
 from dicomgate.sinks.spool import DeliveryError, Outlet, PassedOver, Report, Spool
 from dicomgate.sinks.syslog import SyslogOutlet
+from dicomgate.sinks.witness import FileWitness, SyslogWitness, WebhookWitness
+from dicomgate.sinks.words import spoken
+
+T = TypeVar("T")
+AnySpool = Spool[Record] | Spool[SignedCheckpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class _Wanted:
 @dataclass(frozen=True, slots=True)
 class _Running:
     wanted: _Wanted
-    spool: Spool
+    spool: AnySpool
 
 
 class Delivery:
@@ -40,14 +46,20 @@ class Delivery:
     name patients."""
 
     def __init__(
-        self, source: RecordSource, report: Report, passed_over: PassedOver, reveal: Reveal = reveal_nobody
+        self,
+        source: RecordSource,
+        checkpoints: CheckpointSource,
+        report: Report,
+        passed_over: PassedOver,
+        reveal: Reveal = reveal_nobody,
     ) -> None:
         self._source = source
+        self._checkpoints = checkpoints
         self._report = report
         self._passed_over = passed_over
         self._reveal = reveal
         self._running: dict[str, _Running] = {}
-        self._leaving: list[Spool] = []
+        self._leaving: list[AnySpool] = []
         self._applied = False
 
     def apply(self, configuration: Configuration, newcomer: int | None = None) -> None:
@@ -82,9 +94,16 @@ class Delivery:
         return min((each.spool.needed for each in self._running.values()), default=None)
 
     def wake(self) -> None:
-        """Something was committed. From any thread."""
+        """Records were committed. From any thread."""
         for each in self._running.values():
-            each.spool.wake()
+            if not isinstance(each.wanted.settings, CheckpointSettings):
+                each.spool.wake()
+
+    def wake_witnesses(self) -> None:
+        """A checkpoint was committed. From any thread."""
+        for each in self._running.values():
+            if isinstance(each.wanted.settings, CheckpointSettings):
+                each.spool.wake()
 
     def close(self, timeout: float) -> list[str]:
         """Deliver what is in the store, at most for `timeout` seconds; the sinks that were not done by then."""
@@ -110,24 +129,37 @@ class Delivery:
     def passed_over(self) -> Iterable[tuple[Labels, float]]:
         return [((name,), each.spool.passed_over) for name, each in self._running.items()]
 
-    def _spool(self, wanted: _Wanted, newcomer: int | None, before: _Running | None) -> Spool:
+    def _spool(self, wanted: _Wanted, newcomer: int | None, before: _Running | None) -> AnySpool:
+        settings = wanted.settings
+        if isinstance(settings, CheckpointSettings):
+            return self._following(self._checkpoints, _witness(settings, wanted.tls), settings, newcomer, before)
+        return self._following(self._source, _outlet(settings, wanted, self._reveal), settings, newcomer, before)
+
+    def _following(
+        self,
+        source: Source[T],
+        outlet: Outlet[T],
+        settings: SinkSettings,
+        newcomer: int | None,
+        before: _Running | None,
+    ) -> Spool[T]:
         return Spool(
-            wanted.settings.name,
-            self._source,
-            _outlet(wanted, self._reveal),
+            settings.name,
+            source,
+            outlet,
             self._report,
             self._passed_over,
-            replay=wanted.settings.replay,
+            replay=settings.replay,
             newcomer=newcomer,
             after=None if before is None else before.spool,
         )
 
 
-def _outlet(wanted: _Wanted, reveal: Reveal) -> Outlet:
-    match wanted.settings:
+def _outlet(settings: SyslogSettings | FhirSettings | JsonlSettings, wanted: _Wanted, reveal: Reveal) -> Outlet[Record]:
+    match settings:
         case SyslogSettings(_, addresses, message_id, bom, patient_ids=named):
-            tls = None if wanted.tls is None else partial(_context, wanted.tls)
             known = reveal if named else reveal_nobody
+            tls = _mutual(wanted.tls)
             return SyslogOutlet(addresses, tls, wanted.gate, message_id=message_id, bom=bom, reveal=known)
         case FhirSettings(_, url, together, token_file, patient_ids=named):
             known = reveal if named else reveal_nobody
@@ -139,15 +171,50 @@ def _outlet(wanted: _Wanted, reveal: Reveal) -> Outlet:
             assert_never(impossible)
 
 
+def _witness(settings: CheckpointSettings, tls: ClientTls | None) -> Outlet[SignedCheckpoint]:
+    if settings.file is not None:
+        return FileWitness(settings.file)
+    if settings.url is not None:
+        return WebhookWitness(settings.url, _https(settings.url, tls), token_file=settings.token_file)
+    return SyslogWitness(settings.addresses, _mutual(tls))
+
+
+def _mutual(tls: ClientTls | None) -> Callable[[], ssl.SSLContext] | None:
+    """As the settings say; None is plaintext."""
+    return None if tls is None else _Context(tls)
+
+
 def _https(url: str, tls: ClientTls | None) -> Callable[[], ssl.SSLContext] | None:
     if url.startswith("http://"):
         return None
-    return ssl.create_default_context if tls is None else partial(_context, tls)
+    return ssl.create_default_context if tls is None else _Context(tls)
 
 
-def _context(tls: ClientTls) -> ssl.SSLContext:
-    """From the files as they are now: they may have been renewed since the last connection."""
-    try:
-        return client_context(tls, protocols=())
-    except TlsFilesError as error:
-        raise DeliveryError(f"cannot speak TLS with {error.path}: {error.text}") from None
+class _Context:
+    """Made of the files as they are now: they may have been renewed since the last connection.
+
+    Reading and examining them takes longer than a connection, so what was made is used until one of them changes.
+    """
+
+    def __init__(self, tls: ClientTls) -> None:
+        self._tls = tls
+        self._files = [path for path in (tls.ca, tls.certificate, tls.key) if path is not None]
+        self._made: ssl.SSLContext | None = None
+        self._of: list[tuple[int, int, int]] = []
+        self._at = 0.0
+
+    def __call__(self) -> ssl.SSLContext:
+        try:
+            now, of = time.monotonic(), [_version(path) for path in self._files]
+            if self._made is None or of != self._of or now - self._at >= RENEW:
+                self._made, self._of, self._at = client_context(self._tls, protocols=()), of, now
+        except TlsFilesError as error:
+            raise DeliveryError(f"cannot speak TLS with {error.path}: {error.text}") from None
+        except OSError as error:
+            raise DeliveryError(f"cannot speak TLS with {error.filename}: {spoken(error)}") from None
+        return self._made
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

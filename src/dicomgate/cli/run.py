@@ -31,11 +31,11 @@ from dicomgate.gate.journal import Journal
 from dicomgate.gate.tls import TlsFilesError
 from dicomgate.sinks.alerts import AlertsError
 from dicomgate.sinks.metrics import Tally
-from dicomgate.sinks.settings import JsonlSettings
+from dicomgate.sinks.settings import FhirSettings, SyslogSettings
 from dicomgate.store.checkpoints import Checkpoints
 from dicomgate.store.concealment import Concealment
 from dicomgate.store.database import StoreError, open_store, path_of
-from dicomgate.store.feed import Feed
+from dicomgate.store.feed import CheckpointFeed, Feed
 from dicomgate.store.instances import StoredInstances
 from dicomgate.store.keys import pseudonym_key, signer
 from dicomgate.store.recorder import Recorder
@@ -60,17 +60,18 @@ def run(
     revocations = Authorities(loop.call_soon_threadsafe)
     introduction = _introduction(configuration, engine, journal)
     gate: Gate | None = None
-    checkpoints = _checkpoints(configuration, engine, journal)
     key_file = configuration.trail.pseudonym_key_of(path_of(engine))
     concealment = Concealment(pseudonym_key(key_file), sealing=_some_name_patients(configuration))
     tail = Tail()
     feed = Feed(engine, tail)
     delivery = Delivery(
         feed,
+        CheckpointFeed(engine),
         lambda sink, why: _call_on(loop, lambda: gate.report_delivery(sink, why) if gate else None),
         lambda sink, number, why: journal.say("error", "record_passed_over", sink=sink, sequence=number, reason=why),
         concealment.reveal,
     )
+    checkpoints = _checkpoints(configuration, engine, journal, delivery)
     recorder = Recorder(
         engine,
         loop.call_soon_threadsafe,
@@ -194,10 +195,10 @@ def _introduction(configuration: Configuration, engine: Engine, journal: Journal
 
 def _some_name_patients(configuration: Configuration) -> bool:
     """Nobody else has any use for a Patient ID, so that otherwise none is kept."""
-    return any(not isinstance(each, JsonlSettings) and each.patient_ids for each in configuration.sinks)
+    return any(isinstance(each, SyslogSettings | FhirSettings) and each.patient_ids for each in configuration.sinks)
 
 
-def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal) -> Checkpoints:
+def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal, delivery: Delivery) -> Checkpoints:
     """Who signs the trail, with its key and file made ready."""
     trail, store = configuration.trail, path_of(engine)
 
@@ -214,6 +215,7 @@ def _checkpoints(configuration: Configuration, engine: Engine, journal: Journal)
         interval=trail.checkpoint_interval,
         records=trail.checkpoint_records,
         report=report,
+        announce=delivery.wake_witnesses,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from dicomgate.audit.checkpoint import LARGEST_NOTE, Checkpoint, CheckpointError, PublicKey, notes, opened
+from dicomgate.audit.checkpoint import LARGEST_NOTE, LOGGED, Checkpoint, CheckpointError, PublicKey, opened
 from dicomgate.audit.proof import LARGEST_PROOF, Proof, ProofError, proven
 from dicomgate.audit.pseudonym import Identifier
 from dicomgate.audit.record import Event, Outcome, Record
@@ -33,7 +33,9 @@ Database = Annotated[
 ]
 Checkpoints = Annotated[
     list[Path] | None,
-    typer.Option("--checkpoints", metavar="FILE", help="Checkpoints that were kept elsewhere; may be repeated."),
+    typer.Option(
+        "--checkpoints", metavar="FILE", help="Checkpoints, or a log with some, kept elsewhere; may be repeated."
+    ),
 ]
 PublicKeyFile = Annotated[
     Path | None,
@@ -55,10 +57,10 @@ def verify(
     if public is None and settings is None:
         fail("expected --public-key FILE beside --database", "dicomgate audit public-key printed it at the gate")
     key = public_key(public or public_path((settings or TrailSettings()).signing_key_of(store)))
-    files = [CheckpointFile(str(path), lines, own=False) for path, lines in map(_lines_of, checkpoints or [])]
+    files = [_kept(path) for path in checkpoints or []]
     if settings is not None:
         own = settings.checkpoints_of(store)
-        files.append(CheckpointFile(str(own), _lines_of(own)[1] if own.exists() else [], own=True))
+        files.append(CheckpointFile(str(own), _lines_of(own) if own.exists() else [], own=True))
     found = verify_trail(engine, key, verify_ed25519, files)
     say([json.dumps({"holds": found.holds, **asdict(found)})] if as_json else _report(found))
     if configuration is not None:  # not before: what is examined is left as it was found
@@ -166,13 +168,19 @@ def _opened(config: Path | None, database: Path | None) -> tuple[Engine, Configu
     return open_store(configuration.state, configuration.base, read_only=True), configuration
 
 
-def _lines_of(path: Path) -> tuple[Path, Iterator[str]]:
+def _kept(path: Path) -> CheckpointFile:
+    """Checkpoints that were pushed: notes one after another, or a log with some among its lines."""
+    log = any(LOGGED in line for line in _lines_of(path))
+    return CheckpointFile(str(path), _lines_of(path), own=False, log=log)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
     """A file of checkpoints, read as it is needed; StoreError at once when it cannot be read."""
     try:
         path.open(encoding="utf-8").close()
     except OSError as problem:
         raise StoreError(f"{path}: {problem.strerror}") from None
-    return path, _read_lines(path)
+    return _read_lines(path)
 
 
 def _read_lines(path: Path) -> Iterator[str]:
@@ -191,7 +199,7 @@ def _start_of(file: Path) -> str:
 
 def _is_kept(checkpoint: Checkpoint, path: Path, key: PublicKey) -> bool:
     """Whether a file of checkpoints has this one, signed."""
-    for _, note in notes(_lines_of(path)[1]):
+    for _, note in _kept(path).notes():
         try:
             if opened(note, key, verify_ed25519) == checkpoint:
                 return True

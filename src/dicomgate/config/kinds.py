@@ -291,6 +291,33 @@ class JsonlSink(SinkTable):
     replay: bool = Field(default=False, description=_REPLAY)
 
 
+class CheckpointSink(SinkTable):
+    """Signed checkpoints to where nobody at the gate can change them. One of address, url and file."""
+
+    address: Places | None = Field(
+        default=None, description="HOST:PORT of a syslog receiver, or an array of them that are tried in this order."
+    )
+    url: Annotated[str, PlainValidator(words.http_url)] | None = Field(
+        default=None, description="URL that each checkpoint is sent to by POST, as text."
+    )
+    file: FilePath | None = Field(
+        default=None, description="File that they are appended to, beside audit.checkpoint_file."
+    )
+    tls: ClientTls | None = Field(
+        default=None, description="Table: ca, certificate, key. Absent with a URL: the machine's own authorities."
+    )
+    unsafe_plaintext: bool = Field(
+        default=False, description="true: send without TLS; whoever is on the way can keep checkpoints from arriving."
+    )
+    token_file: FilePath | None = Field(
+        default=None, description="File with a bearer token for the URL, read anew for each checkpoint."
+    )
+    replay: bool = Field(
+        default=False,
+        description="false: a sink that is new begins with the next checkpoint; true: with the oldest of the store.",
+    )
+
+
 class AlertSink(SinkTable):
     """Findings to people: mail, webhook, chat, pager."""
 
@@ -321,6 +348,7 @@ SINKS: Mapping[str, type[SinkTable]] = {
     SinkKind.FHIR: FhirSink,
     SinkKind.JSONL: JsonlSink,
     SinkKind.ALERT: AlertSink,
+    SinkKind.CHECKPOINTS: CheckpointSink,
 }
 KINDS: Mapping[str, Mapping[str, type[Table]]] = {"verifier": VERIFIERS, "sink": SINKS}
 """By the header of the table."""

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from dicomgate.config.document import Document, Entry
-from dicomgate.config.kinds import FhirSink, JsonlSink, SyslogSink
+from dicomgate.config.kinds import CheckpointSink, FhirSink, JsonlSink, SyslogSink
 from dicomgate.config.problem import Problem
 from dicomgate.config.schema import ClientTls as TlsTable
 from dicomgate.config.schema import SinkTable
 from dicomgate.config.units import literal
 from dicomgate.gate.settings import ClientTls
-from dicomgate.sinks.settings import FhirSettings, JsonlSettings, SinkSettings, SyslogSettings
+from dicomgate.sinks.settings import CheckpointSettings, FhirSettings, JsonlSettings, SinkSettings, SyslogSettings
 
 STDOUT = "-"
 S = TypeVar("S", bound=SinkTable)
@@ -22,7 +22,9 @@ def mistakes(document: Document) -> Iterator[Problem]:
     for syslog in _of(document, SyslogSink):
         yield from _encrypted_or_unsafe(document, syslog.key, syslog.table.tls, syslog.table.unsafe_plaintext)
     for fhir in _of(document, FhirSink):
-        yield from _url(document, fhir.key, fhir.table)
+        yield from _url(document, fhir.key, fhir.table.url, fhir.table)
+    for witness in _of(document, CheckpointSink):
+        yield from _one_way(document, witness)
     outlets = [entry for entry in _of(document, JsonlSink) if entry.table.file == STDOUT]
     for entry in outlets[1:]:
         text = f"expected one sink that writes to stdout, came {entry.key} beside {outlets[0].key}"
@@ -45,8 +47,28 @@ def _encrypted_or_unsafe(document: Document, key: str, tls: TlsTable | None, uns
         yield _not_both(document, key, "tls")
 
 
-def _url(document: Document, key: str, table: FhirSink) -> Iterator[Problem]:
-    plaintext = table.url.startswith("http://")
+def _one_way(document: Document, entry: Entry[CheckpointSink]) -> Iterator[Problem]:
+    """A checkpoint goes by syslog, to a URL or to a file."""
+    key, table = entry.key, entry.table
+    ways = [name for name in ("address", "url", "file") if entry.written(name)]
+    if len(ways) != 1:
+        came = " and ".join(ways) if ways else "none of them"
+        text = f"expected one of address, url and file, came {came}"
+        yield document.error(f"{key}.{(*ways, 'address')[0]}", text, "a second way is a second [[sink]]")
+        return
+    if table.url is not None:
+        yield from _url(document, key, table.url, table)
+    elif table.address is not None:
+        yield from _encrypted_or_unsafe(document, key, table.tls, table.unsafe_plaintext)
+    unused = {"address": ["token_file"], "url": [], "file": ["tls", "unsafe_plaintext", "token_file"]}[ways[0]]
+    for name in unused:
+        if entry.written(name):
+            text = f"expected nothing that belongs to another way, came {name} beside {ways[0]}"
+            yield document.error(f"{key}.{name}", text, "remove the line")
+
+
+def _url(document: Document, key: str, url: str, table: FhirSink | CheckpointSink) -> Iterator[Problem]:
+    plaintext = url.startswith("http://")
     if plaintext and not table.unsafe_plaintext:
         text = "expected an https URL, because records are worth stealing and worth changing, came http"
         hint = "write https, or unsafe_plaintext = true inside a tunnel or on this machine"
@@ -103,6 +125,10 @@ def sinks(document: Document, base: Path) -> tuple[SinkSettings, ...]:
             case JsonlSink() as table:
                 file = None if table.file == STDOUT else base / table.file
                 found.append(JsonlSettings(table.name, file, table.replay))
+            case CheckpointSink() as table:
+                token, file = (None if path is None else base / path for path in (table.token_file, table.file))
+                places = tuple(table.address or ())
+                found.append(CheckpointSettings(table.name, places, table.url, file, token, table.replay))
             case _:
                 continue
     return tuple(found)
@@ -127,12 +153,12 @@ def _tls(table: TlsTable, base: Path) -> ClientTls:
     )
 
 
-def _sending(document: Document) -> list[Entry[SyslogSink | FhirSink]]:
+def _sending(document: Document) -> list[Entry[SyslogSink | FhirSink | CheckpointSink]]:
     """Those that send over the network."""
     return [
         Entry(entry.key, entry.table, entry.broken)
         for entry in document.sinks
-        if isinstance(entry.table, SyslogSink | FhirSink)
+        if isinstance(entry.table, SyslogSink | FhirSink | CheckpointSink)
     ]
 
 

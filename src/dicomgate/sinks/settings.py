@@ -48,4 +48,16 @@ class JsonlSettings:
     replay: bool
 
 
-SinkSettings = SyslogSettings | FhirSettings | JsonlSettings
+@dataclass(frozen=True, slots=True)
+class CheckpointSettings:
+    """Signed checkpoints by syslog (`addresses`), to `url` or to `file`: one of the three."""
+
+    name: str
+    addresses: tuple[Endpoint, ...]
+    url: str | None
+    file: Path | None
+    token_file: Path | None
+    replay: bool
+
+
+SinkSettings = SyslogSettings | FhirSettings | JsonlSettings | CheckpointSettings

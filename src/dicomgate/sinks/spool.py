@@ -1,6 +1,6 @@
-"""Records from the store to one outlet: in order, each at least once, through days of outage.
+"""Records, or checkpoints, from the store to one outlet: in order, each at least once, through days of outage.
 
-The store itself is the spool. In: a RecordSource and news that something was committed. Out: batches for an Outlet,
+The store itself is the spool. In: a Source and news that something was committed. Out: batches for an Outlet,
 and two kinds of report: the sink has failed or recovered, and a record had to be passed over.
 """
 
@@ -9,10 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from dicomgate.audit.record import Record
-from dicomgate.audit.sink import RecordSource, SourceError
+from dicomgate.audit.sink import SignedCheckpoint, Source, SourceError
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 Numbered = tuple[int, Record]
 Report = Callable[[str, str | None], None]
@@ -52,7 +55,7 @@ class Sent:
     """Records that will never be taken, each with the reason."""
 
 
-class Outlet(Protocol):
+class Outlet(Protocol[T_contra]):
     """Where one sink sends. Every method is called on the spool's thread, may block, and raises DeliveryError.
 
     After an error the outlet is closed, and what was not sure is sent again.
@@ -63,7 +66,7 @@ class Outlet(Protocol):
     overlap: float
     """Seconds for which even what is sure is sent again after a failure: a receiver may die with it in its memory."""
 
-    def send(self, records: Sequence[Numbered]) -> Sent:
+    def send(self, records: Sequence[tuple[int, T_contra]]) -> Sent:
         """Send in order, opening the connection if need be. At least one record comes in."""
         ...
 
@@ -80,7 +83,7 @@ class Outlet(Protocol):
         ...
 
 
-class Spool:
+class Spool(Generic[T]):
     """One sink: a thread of its own, and a cursor in the store that only moves over what is surely delivered.
 
     A sink that the store has never seen begins with the oldest record (`replay`), or behind `newcomer` (a sequence;
@@ -91,14 +94,14 @@ class Spool:
     def __init__(
         self,
         name: str,
-        source: RecordSource,
-        outlet: Outlet,
+        source: Source[T],
+        outlet: Outlet[T],
         report: Report,
         passed_over: PassedOver,
         *,
         replay: bool = False,
         newcomer: int | None = None,
-        after: "Spool | None" = None,
+        after: "Spool[Record] | Spool[SignedCheckpoint] | None" = None,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -201,7 +204,7 @@ class Spool:
         # A short batch was all there was; what came meanwhile is news.
         return bool(batch) and (ending or len(batch) == BATCH or self._position < batch[-1][0])
 
-    def _send(self, batch: Sequence[tuple[int, Record | None]]) -> int:
+    def _send(self, batch: Sequence[tuple[int, T | None]]) -> int:
         """Up to where."""
         whole = [(number, record) for number, record in batch if record is not None]
         sent = self._outlet.send(whole) if whole else Sent(batch[-1][0])

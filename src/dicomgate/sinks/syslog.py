@@ -1,4 +1,4 @@
-"""DICOM audit messages to an audit record repository: syslog (RFC 5424) over TLS (RFC 5425) or, unsafely, TCP.
+"""DICOM audit messages, or checkpoints, to a repository: syslog (RFC 5424) over TLS (RFC 5425) or, unsafely, TCP.
 
 Syslog knows no acknowledgement, and a write that succeeded proves nothing: TCP has taken the bytes, a receiver that
 hangs or has refused the certificate (TLS 1.3 says so only to one who reads) may never. What does prove it is the end
@@ -11,15 +11,17 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from dicomgate.audit.dicom_message import AuditMessage, Indicator, xml
 from dicomgate.audit.mapping import messages_of
 from dicomgate.audit.patient import Reveal, reveal_nobody
-from dicomgate.audit.record import iso_time
+from dicomgate.audit.record import Record, iso_time
 from dicomgate.policy.model import Endpoint
-from dicomgate.sinks.spool import DeliveryError, Numbered, Sent
+from dicomgate.sinks.spool import DeliveryError, Sent
 from dicomgate.sinks.words import spoken
 
 CONNECT, WRITE, END = 10.0, 30.0, 30.0
@@ -36,11 +38,11 @@ _SEVERITIES = {
 _BOM = b"\xef\xbb\xbf"
 
 
-class SyslogOutlet:
-    """`addresses` are tried in this order. `tls` makes a context for each connection; None sends plaintext.
+T = TypeVar("T")
 
-    `reveal` says which patient a record is about, in the clear.
-    """
+
+class Syslog(ABC, Generic[T]):
+    """`addresses` are tried in this order. `tls` makes a context for each connection; None sends plaintext."""
 
     patience = 5.0
     overlap = 5.0
@@ -49,26 +51,24 @@ class SyslogOutlet:
         self,
         addresses: Sequence[Endpoint],
         tls: Callable[[], ssl.SSLContext] | None,
-        gate: str,
         *,
         message_id: str,
         bom: bool,
-        reveal: Reveal = reveal_nobody,
     ) -> None:
         self._addresses = tuple(addresses)
         self._tls = tls
-        self._gate = gate
-        self._reveal = reveal
         self._bom = _BOM if bom else b""
         host = "".join(letter for letter in socket.gethostname() if "!" <= letter <= "~")[:255]
         self._header = f"{host or '-'} dicomgate {os.getpid()} {message_id} -"
         self._socket: socket.socket | None = None
         self._at = ""
 
-    def send(self, records: Sequence[Numbered]) -> Sent:
-        frames = [
-            self.frame(each) for _, record in records for each in messages_of(record, self._gate, self._reveal(record))
-        ]
+    @abstractmethod
+    def frames(self, sequence: int, content: T) -> Iterable[bytes]:
+        """What becomes of one record or checkpoint: made by `framed`."""
+
+    def send(self, records: Sequence[tuple[int, T]]) -> Sent:
+        frames = [frame for number, each in records for frame in self.frames(number, each)]
         for piece in _pieces(frames):
             # Looked at before each write: a receiver that is gone says so while there is still a way to hear it.
             self.check()
@@ -80,11 +80,10 @@ class SyslogOutlet:
                 raise self._lost(error) from None
         return Sent(records[-1][0])
 
-    def frame(self, message: AuditMessage) -> bytes:
+    def framed(self, severity: int, seconds: float, text: str) -> bytes:
         """One SYSLOG-MSG behind its length in octets (RFC 5425 4.3)."""
-        priority = _FACILITY + _SEVERITIES[message.outcome]
-        header = f"<{priority}>1 {iso_time(message.time)} {self._header} "
-        line = header.encode("ascii") + self._bom + xml(message).encode()
+        header = f"<{_FACILITY + severity}>1 {iso_time(seconds)} {self._header} "
+        line = header.encode("ascii") + self._bom + text.encode()
         return b"%d %s" % (len(line), line)
 
     def settle(self) -> None:
@@ -155,6 +154,30 @@ class SyslogOutlet:
 
     def _lost(self, error: OSError) -> DeliveryError:
         return DeliveryError(f"{self._at}: {spoken(error)}")
+
+
+class SyslogOutlet(Syslog[Record]):
+    """Each record as the DICOM audit messages that it becomes. `reveal` says which patient it is about, in the clear."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Endpoint],
+        tls: Callable[[], ssl.SSLContext] | None,
+        gate: str,
+        *,
+        message_id: str,
+        bom: bool,
+        reveal: Reveal = reveal_nobody,
+    ) -> None:
+        super().__init__(addresses, tls, message_id=message_id, bom=bom)
+        self._gate = gate
+        self._reveal = reveal
+
+    def frames(self, sequence: int, content: Record) -> Iterable[bytes]:
+        return [self.frame(message) for message in messages_of(content, self._gate, self._reveal(content))]
+
+    def frame(self, message: AuditMessage) -> bytes:
+        return self.framed(_SEVERITIES[message.outcome], message.time, xml(message))
 
 
 def _read_to_the_end(connection: socket.socket, deadline: float) -> None:

@@ -19,8 +19,8 @@ from dicomgate.store.keys import Signer, sync_folder
 from dicomgate.store.settings import CHECKPOINT_RECORDS, CHECKPOINT_SECONDS
 from dicomgate.store.tree import frontier_of
 
-Publish = Callable[[str], None]
-"""Takes a new checkpoint (a note) to where nobody at the gate can change it."""
+Announce = Callable[[], None]
+"""There is a new checkpoint in the store, which others may read and push. Called on the writer's thread."""
 Report = Callable[[str | None], None]
 """Told once when checkpoints can no longer be appended to the file (why), and once when they can again (None)."""
 
@@ -30,7 +30,8 @@ _END_OF_NOTE = re.compile(rb"\xe2\x80\x94 [^\n]*\n\n")
 
 
 class Checkpoints:
-    """When and how the tree is signed. For the one thread that writes to the store, which also calls `report`.
+    """When and how the tree is signed. For the one thread that writes to the store, which also calls `report`
+    and `announce`; neither may block.
 
     A checkpoint is made when `records` have come since the last one, or `interval` seconds after the first that came.
     A file that cannot be written loses nothing: what it lacks is appended when it can be written again.
@@ -44,13 +45,13 @@ class Checkpoints:
         *,
         interval: float = CHECKPOINT_SECONDS,
         records: int = CHECKPOINT_RECORDS,
-        publish: Publish | None = None,
+        announce: Announce = lambda: None,
         report: Report = lambda reason: None,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         """StoreError when the store or the file cannot be read."""
-        self.publish = publish
+        self._announce = announce
         self._signer = signer
         self._file = file
         self._interval = interval
@@ -97,6 +98,7 @@ class Checkpoints:
         self._size = frontier.size
         if note is not None:
             self._signed = frontier.size
+            self._announce()
         if self._filed >= self._signed or self._elapsed() < self._retry_at:
             return
         try:

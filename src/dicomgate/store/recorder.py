@@ -253,11 +253,8 @@ class Recorder:
 
     def _hand_on(self, frontier: Frontier, note: str | None) -> None:
         """Bring the checkpoint file up to date, after those who wait for the commit have been told."""
-        if self._checkpoints is None:
-            return
-        self._checkpoints.committed(self._connected(), frontier, note)
-        if note is not None and self._checkpoints.publish is not None:
-            self._tell([partial(self._checkpoints.publish, note)])
+        if self._checkpoints is not None:
+            self._checkpoints.committed(self._connected(), frontier, note)
 
     def _prune(self) -> None:
         if self._retention is None or self._retention.due_in():

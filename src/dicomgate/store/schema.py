@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -204,10 +205,16 @@ def record_of(row: Sequence[object]) -> Record:
 def _decoded(detail: object) -> Mapping[str, object]:
     if detail is None:
         return NO_DETAIL
-    found: dict[str, object] = json.loads(detail)  # type: ignore[arg-type]
-    return found
+    return _remembered(detail) if isinstance(detail, str) and len(detail) < _SHORT else _loaded(detail)
 
 
+def _loaded(detail: object) -> Mapping[str, object]:
+    return MappingProxyType(json.loads(detail))  # type: ignore[arg-type]
+
+
+_SHORT = 256
+_remembered = lru_cache(maxsize=1024)(_loaded)
+"""Most details are among a few dozen."""
 _EVENTS: Mapping[object, Event] = {event.value: event for event in Event}
 _OUTCOMES: Mapping[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from dicomgate.audit.checkpoint import Checkpoint, CheckpointError, PublicKey, Verify, notes, opened
+from dicomgate.audit.checkpoint import Checkpoint, CheckpointError, PublicKey, Verify, logged, notes, opened
 from dicomgate.audit.leaf import NotCanonicalError, is_salt, salted_leaf
 from dicomgate.audit.merkle import HASH_BYTES, Frontier
 from dicomgate.audit.record import FIELDS, Event
@@ -52,11 +52,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """A file of checkpoints: its name, its lines, and whether it is the gate's own, which has to be complete."""
+    """A file of checkpoints: its name, its lines, and whether it is the gate's own, which has to be complete.
+
+    `log`: it is a log that has some among its lines.
+    """
 
     name: str
     lines: Iterable[str]
     own: bool
+    log: bool = False
+
+    def notes(self) -> Iterator[tuple[int, str]]:
+        """Each with the line it begins at."""
+        return logged(iter(self.lines)) if self.log else notes(iter(self.lines))
 
 
 @dataclass(slots=True)
@@ -172,7 +180,7 @@ class _Judge:
         yield from ((f"the checkpoint of {size} records in the store", note) for size, note in rows)
 
     def _filed_notes(self, file: CheckpointFile) -> Iterator[tuple[str, object]]:
-        yield from ((f"{file.name}, line {line}", note) for line, note in notes(iter(file.lines)))
+        yield from ((f"{file.name}, line {line}", note) for line, note in file.notes())
 
     def _opened(self, place: str, found: Iterator[tuple[str, object]]) -> Iterator[int]:
         """The sizes of those that are signed; of others a finding."""

@@ -20,6 +20,7 @@ class SinkKind(StrEnum):
     FHIR = "fhir"
     JSONL = "jsonl"
     ALERT = "alert"
+    CHECKPOINTS = "checkpoints"
 
 
 class OnAuditFailure(StrEnum):
@@ -74,5 +75,5 @@ class SinkTable(Table):
 
     name: Name = Field(description="Name of the sink.")
     kind: Annotated[SinkKind, PlainValidator(words.one_of({kind.value: kind for kind in SinkKind}))] = Field(
-        description="syslog, fhir, jsonl or alert."
+        description="syslog, fhir, jsonl, alert or checkpoints."
     )

@@ -31,6 +31,8 @@ from lab.process import Address, free_address, wait_until
 from lab.rsyslog import Rsyslog, received, rsyslog
 from lab.studies import Instance
 from sinks.repository import FhirServer
+from store.test_verification import cut_to
+from store.trail import Trail
 
 pytestmark = [pytest.mark.interop, pytest.mark.system]
 SECONDS = 60.0
@@ -95,6 +97,15 @@ tls = {{ ca = "{ca}", certificate = "{gate.certificate}", key = "{gate.key}" }}
 name = "lines"
 kind = "jsonl"
 file = "audit.jsonl"
+
+[[sink]]
+name = "witness"
+kind = "checkpoints"
+address = "{repository}"
+tls = {{ ca = "{ca}", certificate = "{gate.certificate}", key = "{gate.key}" }}
+
+[audit]
+checkpoint_records = 20
 
 [metrics]
 bind = "{metrics}"
@@ -279,7 +290,19 @@ def test_every_message_at_least_once_and_in_order(scene: Scene, tmp_path: Path) 
         "DICOM Instances Transferred", "Security Alert",
     }  # fmt: skip
 
-    got = received(scene.folder / "rsyslog" / "received.jsonl")
+    log = scene.folder / "rsyslog" / "received.jsonl"
+    pushed = [each for each in received(log) if each["msgid"] == "CHECKPOINT"]
+    assert len(pushed) > 3
+    trail = Trail(scene.gate.configuration.parent)
+    verify = ("audit", "verify", "--database", trail.store, "--public-key", f"{trail.key}.pub", "--json")
+    assert json.loads(run_dicomgate(*verify, "--checkpoints", log).stdout)["holds"]
+    cut_to(trail, len(records) - 5)
+    trail.execute(f"DELETE FROM checkpoints WHERE size > {len(records) - 5}")
+    assert json.loads(run_dicomgate(*verify).stdout)["holds"], "whoever has the gate's disk can hide it there"
+    (cut,) = json.loads(run_dicomgate(*verify, "--checkpoints", log).stdout)["findings"]
+    assert (cut["fault"], cut["last"]) == ("cut_off", len(records))
+
+    got = [each for each in received(log) if each["msgid"] != "CHECKPOINT"]
     texts = [str(each["msg"]).removeprefix("\ufeff") for each in got]
     assert list(dict.fromkeys(texts)) == [xml(message) for message in messages]
     for text in dict.fromkeys(texts):

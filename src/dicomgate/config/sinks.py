@@ -1,7 +1,7 @@
 """The `[[sink]]` and `[metrics]` tables: what is wrong with them, what is worth a warning, the settings they make."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 from dicomgate.config.document import Document, Entry
@@ -52,19 +52,30 @@ def _one_way(document: Document, entry: Entry[CheckpointSink]) -> Iterator[Probl
     key, table = entry.key, entry.table
     ways = [name for name in ("address", "url", "file") if entry.written(name)]
     if len(ways) != 1:
-        came = " and ".join(ways) if ways else "none of them"
-        text = f"expected one of address, url and file, came {came}"
-        yield document.error(f"{key}.{(*ways, 'address')[0]}", text, "a second way is a second [[sink]]")
+        text = f"expected one of address, url and file, came {' and '.join(ways) or 'none of them'}"
+        hint = "each way is a [[sink]] of its own" if ways else "say where the checkpoints go"
+        yield document.error(f"{key}.{(*ways, 'address')[0]}", text, hint)
         return
     if table.url is not None:
         yield from _url(document, key, table.url, table)
     elif table.address is not None:
         yield from _encrypted_or_unsafe(document, key, table.tls, table.unsafe_plaintext)
+    elif table.file is not None and PurePath(table.file) == _own_file(document):
+        text = "expected another file than the one that the gate keeps its checkpoints in anyway, came that"
+        yield document.error(f"{key}.file", text, "name one on another machine's disk, or remove the sink")
     unused = {"address": ["token_file"], "url": [], "file": ["tls", "unsafe_plaintext", "token_file"]}[ways[0]]
     for name in unused:
         if entry.written(name):
             text = f"expected nothing that belongs to another way, came {name} beside {ways[0]}"
             yield document.error(f"{key}.{name}", text, "remove the line")
+
+
+def _own_file(document: Document) -> PurePath:
+    """As written in the file."""
+    written = document.audit.table.checkpoint_file
+    if written is not None:
+        return PurePath(written)
+    return PurePath(document.gate.table.state.removeprefix("sqlite:///")).with_suffix(".checkpoints")
 
 
 def _url(document: Document, key: str, url: str, table: FhirSink | CheckpointSink) -> Iterator[Problem]:
@@ -88,9 +99,10 @@ def warnings(document: Document) -> Iterator[Problem]:
     """What works, and may not be what was meant."""
     for entry in _sending(document):
         if entry.table.unsafe_plaintext:
+            what = "checkpoints" if isinstance(entry.table, CheckpointSink) else "records"
             yield document.warning(
                 f"{entry.key}.unsafe_plaintext",
-                "records travel without encryption and without proof of who receives them",
+                f"{what} travel without encryption and without proof of who receives them",
                 "write tls = { ca = … } as soon as the repository speaks TLS",
             )
             if entry.table.patient_ids:

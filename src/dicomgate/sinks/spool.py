@@ -30,13 +30,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 STEADY = 60.0
 """Seconds without a failure, after which the next one begins with the first pause again."""
 
-_GATHER = 0.2
+_GATHER = 0.5
 """Seconds between two looks at the store: one look for many commits."""
 _LOOK = 30.0
 """Seconds after which the store is looked at without news: commands such as `dicomgate user` write to it, too."""
 _CHECK = 1.0
 """Seconds between two looks at a connection on which something is not yet sure."""
-_KEEP = 1.0
+_KEEP = 2.0
 """Seconds between two writes of the cursor, each of which takes the store's lock."""
 
 _ILLEGIBLE = "the record can no longer be made out in the store"

@@ -157,7 +157,7 @@ class Syslog(ABC, Generic[T]):
 
 
 class SyslogOutlet(Syslog[Record]):
-    """Each record as the DICOM audit messages that it becomes. `reveal` says which patient it is about, in the clear."""
+    """Each record as the DICOM audit messages that it becomes. `reveal` says whom one is about, in the clear."""
 
     def __init__(
         self,

@@ -304,13 +304,15 @@ def test_every_message_at_least_once_and_in_order(scene: Scene, tmp_path: Path) 
 
     got = [each for each in received(log) if each["msgid"] != "CHECKPOINT"]
     texts = [str(each["msg"]).removeprefix("\ufeff") for each in got]
-    assert list(dict.fromkeys(texts)) == [xml(message) for message in messages]
+    # Two sinks that fail at one place within a millisecond make one message twice.
+    assert list(dict.fromkeys(texts)) == list(dict.fromkeys(xml(message) for message in messages))
     for text in dict.fromkeys(texts):
         parsed(text)
     assert {(each["app"], each["msgid"], each["sd"]) for each in got} == {("dicomgate", "DICOM+RFC3881", "-")}
 
     events = [json.dumps(event, sort_keys=True) for event in scene.feed.events]
-    assert list(dict.fromkeys(events)) == [json.dumps(audit_event(message), sort_keys=True) for message in messages]
+    made = [json.dumps(audit_event(message), sort_keys=True) for message in messages]
+    assert list(dict.fromkeys(events)) == list(dict.fromkeys(made))
 
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in (scene.gate.configuration.parent / "audit.jsonl").read_text().splitlines()

@@ -156,7 +156,9 @@ def test_a_damaged_table_is_told_and_does_not_end_the_writer(
     sink.submit([record("a")], loop.done("a"))
     loop.until(lambda: "a" in loop.answers)
     assert sink.failing == f"{path}: database disk image is malformed"
-    path.write_bytes(sound)
+    restored = path.with_name("restored")
+    restored.write_bytes(sound)
+    restored.replace(path)  # at once: the writer, which looks all the time, must not take half a file for a new one
     loop.until(lambda: loop.health[-1] is None)
 
 

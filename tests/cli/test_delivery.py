@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from dicomgate.audit.patient import PatientId
-from dicomgate.cli.delivery import Delivery
+from dicomgate.cli.delivery import Delivery, _Context
 from dicomgate.config.load import Configuration, interpret
-from dicomgate.sinks.settings import JsonlSettings
+from dicomgate.gate.settings import ClientTls
+from dicomgate.sinks.settings import JsonlSettings, SyslogSettings
+from dicomgate.sinks.spool import DeliveryError
+from lab.pki import CLIENT, Authority
 from lab.process import wait_until
 from sinks.repository import FhirServer
 from sinks.standins import SECONDS, Notes, Source, Told, note
@@ -114,3 +117,19 @@ def test_checkpoints_have_cursors_of_their_own(tmp_path: Path) -> None:
     wait_until(lambda: delivery.needed() == 41, SECONDS, "the next one")
     assert delivery.close(SECONDS) == []
     assert (tmp_path / "away" / "notes").read_text("utf-8") == "".join(f"{note(size)}\n" for size in (10, 20, 30, 40))
+
+
+def test_a_context_is_made_anew_when_a_file_was_renewed(tmp_path: Path) -> None:
+    ca = Authority(tmp_path / "ca")
+    gate = ca.issue("gate", usage=[CLIENT])
+    context = _Context(ClientTls(ca.certificate, gate.certificate, gate.key))
+    first = context()
+    assert context() is first, "examining the files takes longer than a connection"
+    renewed = ca.issue("gate-2", usage=[CLIENT])
+    for old, new in ((gate.certificate, renewed.certificate), (gate.key, renewed.key)):
+        new.replace(old)
+    second = context()
+    assert second is not first
+    gate.key.unlink()
+    with pytest.raises(DeliveryError, match=r"cannot speak TLS with .*key"):
+        context()

@@ -222,13 +222,14 @@ def _object(thing: Object) -> str:
     if thing.sop_class_uid and thing.id_type is IdType.STUDY_INSTANCE_UID:
         described = _sop_class(thing.sop_class_uid, thing.sop_instance_uid)
     name = _escaped(thing.name)
+    detail = _detail if thing.type is ObjectType.PERSON else _remembered  # of a patient, nothing stays behind
     return "".join(
         [
             f'<ParticipantObjectIdentification ParticipantObjectID="{_escaped(thing.id)}"'
             f' ParticipantObjectTypeCode="{int(thing.type)}" ParticipantObjectTypeCodeRole="{int(thing.role)}">',
             _coded("ParticipantObjectIDTypeCode", thing.id_type),
             f"<ParticipantObjectName>{name}</ParticipantObjectName>" if name else "<ParticipantObjectName/>",
-            *[_detail(name, text) for name, text in thing.details],
+            *[detail(name, text) for name, text in thing.details],
             described,
             "</ParticipantObjectIdentification>",
         ]
@@ -265,8 +266,10 @@ def _escaped(value: object, longest: int = LONGEST) -> str:
     return text
 
 
-@lru_cache(maxsize=512)
 def _detail(name: str, text: str) -> str:
     longest = SENTENCE if name == "Alert Description" else LONGEST
     value = b64encode(plain(text, longest).encode()).decode("ascii")
     return f'<ParticipantObjectDetail type="{_escaped(name)}" value="{value}"/>'
+
+
+_remembered = lru_cache(maxsize=512)(_detail)

@@ -135,6 +135,8 @@ class Spool(Generic[T]):
 
     def wake(self) -> None:
         """There may be new records. From any thread; does not block."""
+        if self._news:
+            return  # it will look before long: a wake-up with every commit costs more than the look
         with self._changed:
             self._news = True
             self._changed.notify()

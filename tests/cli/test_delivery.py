@@ -12,7 +12,7 @@ from dicomgate.audit.patient import PatientId
 from dicomgate.cli.delivery import Delivery, _Context
 from dicomgate.config.load import Configuration, interpret
 from dicomgate.gate.settings import ClientTls
-from dicomgate.sinks.settings import JsonlSettings, SyslogSettings
+from dicomgate.sinks.settings import JsonlSettings
 from dicomgate.sinks.spool import DeliveryError
 from lab.pki import CLIENT, Authority
 from lab.process import wait_until

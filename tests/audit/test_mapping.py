@@ -25,6 +25,15 @@ def test_every_event_has_its_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("event", "name"), [(Event.SINK_FAILED, "sink"), (Event.SINK_RECOVERED, "sink"), (Event.CHANNEL_DOWN, "channel")]
+)
+def test_an_alert_names_the_sink_or_channel(event: Event, name: str) -> None:
+    """Two that fail at one address in the same millisecond would be told in the same words."""
+    (alert,) = messages_of(record(event, Outcome.FAILURE, reason="timed out", detail={name: "north-2"}), "gate")
+    assert (name, "north-2") in alert.objects[0].details
+
+
+@pytest.mark.parametrize(
     ("event", "outcome", "wanted"),
     [
         (Event.GATE_STARTED, Outcome.SUCCESS, ("Application Activity", "Application Start", "E", 0)),

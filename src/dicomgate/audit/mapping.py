@@ -346,8 +346,13 @@ _TOLD = (
 )
 
 
+_TOLD_OF_DETAIL = ("query_level", "sink", "channel")
+"""What of `detail` tells apart what happened from the like of it."""
+
+
 def _details(record: Record) -> tuple[tuple[str, str], ...]:
     """The fields of the record that have no place of their own in a message, under their own names."""
-    told = tuple((name, str(value)) for name in _TOLD if (value := getattr(record, name)) not in (None, ""))
-    level = record.detail.get("query_level")
-    return told if level is None else (*told, ("query_level", str(level)))
+    told = [(name, str(value)) for name in _TOLD if (value := getattr(record, name)) not in (None, "")]
+    detail = record.detail
+    told += [(name, str(detail[name])) for name in _TOLD_OF_DETAIL if name in detail]
+    return tuple(told)

@@ -75,6 +75,8 @@ def plan(options: argparse.Namespace, room: Path) -> Plan:
 
 def main() -> int:
     options = arguments()
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)  # now, and not when all is measured
     # A plain SIGTERM would leave the relays running: unwind instead.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     raise_descriptor_limit()
